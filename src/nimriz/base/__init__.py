@@ -1,0 +1,1 @@
+"""The ground floor: values and rules that need no I/O."""
