@@ -1,0 +1,1 @@
+"""The only floor that knows which SQL engine there is."""

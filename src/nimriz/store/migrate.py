@@ -1,0 +1,98 @@
+"""Migrations: ordered files, each applied once, atomically with its record.
+
+A file is named `NNNN_name.sql` and, once released, never edited: its checksum is kept and compared at
+every start. What the engines spell differently is written `@word` and replaced here:
+
+    @sequence          a row number that the database gives, in insertion order
+    @append_only NAME  triggers that refuse update and delete on the table NAME
+    @no_update NAME    a trigger that refuses update alone
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from importlib import resources
+
+from nimriz.store.db import Database, Tx
+
+SCHEMAS = ("records", "clicks")
+
+_CREATE = """
+create table if not exists migrations (
+    number integer primary key,
+    name text not null,
+    checksum text not null,
+    applied_at_ms bigint not null
+)
+"""
+_REFUSE_UPDATE = """
+create trigger {name}_no_update before update on {name}
+begin select raise(abort, '{name} is append-only'); end;
+"""
+_REFUSE_DELETE = """
+create trigger {name}_no_delete before delete on {name}
+begin select raise(abort, '{name} is append-only'); end;
+"""
+
+
+class MigrationRefused(Exception):
+    """The database and this program do not belong together."""
+
+
+def files(schema: str) -> list[tuple[int, str, str]]:
+    """(number, name, text) of every migration of a schema, in order."""
+    found = []
+    for entry in resources.files("nimriz.store").joinpath("schema", schema).iterdir():
+        match = re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name)
+        if match:
+            found.append((int(match[1]), match[2], entry.read_text("utf-8")))
+    return sorted(found)
+
+
+def _statements(text: str) -> list[str]:
+    text = text.replace("@sequence", "integer primary key")
+    statements = []
+    for raw in re.sub(r"--[^\n]*", "", text).split(";"):
+        statement = raw.strip()
+        if statement.startswith("@append_only"):
+            name = statement.split()[1]
+            statements += [_REFUSE_UPDATE.format(name=name), _REFUSE_DELETE.format(name=name)]
+        elif statement.startswith("@no_update"):
+            statements.append(_REFUSE_UPDATE.format(name=statement.split()[1]))
+        elif statement:
+            statements.append(statement)
+    return statements
+
+
+def migrate(db: Database, schema: str, now_ms: int) -> int:
+    """Bring `db` to the newest version of `schema`; returns how many migrations ran.
+
+    Raises MigrationRefused when a released file was edited, or the database is newer than the program.
+    """
+    db.write(lambda tx: tx.run(_CREATE))
+    known = files(schema)
+    ran = 0
+    for number, name, text in known:
+        ran += db.write(lambda tx, n=number, m=name, t=text: _apply(tx, n, m, t, now_ms))  # type: ignore[misc]
+    newest = db.read(lambda tx: tx.one("select max(number) from migrations"))
+    if newest is not None and newest[0] != known[-1][0]:
+        raise MigrationRefused(f"the {schema} database was written by a newer version of nimriz")
+    return ran
+
+
+def _apply(tx: Tx, number: int, name: str, text: str, now_ms: int) -> int:
+    checksum = hashlib.sha256(text.encode()).hexdigest()
+    seen = tx.one("select checksum from migrations where number = :number", {"number": number})
+    if seen is not None:
+        if seen[0] != checksum:
+            raise MigrationRefused(f"migration {number:04d}_{name} is not the one that this database was made with")
+        return 0
+    for statement in _statements(text):
+        tx.run(statement)
+    tx.run(
+        "insert into migrations (number, name, checksum, applied_at_ms) "
+        "values (:number, :name, :checksum, :applied_at_ms)",
+        {"number": number, "name": name, "checksum": checksum, "applied_at_ms": now_ms},
+    )
+    return 1

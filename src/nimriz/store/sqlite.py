@@ -1,0 +1,160 @@
+"""SQLite through apsw: write-ahead log, every commit flushed to disk.
+
+One connection writes and a small pool reads. A connection that saw an I/O error is thrown away and
+never asked to flush again: after a failed fsync the kernel may have dropped the pages and call the
+next fsync a success.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import apsw
+
+from nimriz.store.db import NO_PARAMS, Params, Result, Row, Scalar, StoreError, Tx
+
+# SQLite 3.7.0 to 3.51.2 can lose commits when one races a checkpoint (the WAL-reset bug).
+SQLITE_VERSION_MIN = (3, 51, 3)
+BUSY_TIMEOUT_MS = 5_000
+READERS_KEPT = 8
+# A log this long after a checkpoint is cut back, so a burst does not keep its disk for ever.
+JOURNAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024
+
+_BROKEN = (apsw.IOError, apsw.CorruptError, apsw.FullError, apsw.NotADBError)
+
+
+class SqliteTooOld(Exception):
+    """This Python carries an SQLite that can lose commits."""
+
+
+def refuse_affected_version(version: str | None = None) -> None:
+    """Raise SqliteTooOld when the SQLite in use (or `version`, as "3.51.3") has the WAL-reset bug."""
+    text = apsw.sqlite_lib_version() if version is None else version
+    if tuple(int(part) for part in text.split(".")[:3]) < SQLITE_VERSION_MIN:
+        raise SqliteTooOld(
+            f"SQLite {text} can lose commits (the WAL-reset bug of 3.7.0 to 3.51.2); "
+            "install an apsw that carries 3.51.3 or newer."
+        )
+
+
+class _SqliteTx:
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def all(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
+        return cast(list[Row], self._connection.execute(sql, params).fetchall())
+
+    def one(self, sql: str, params: Params = NO_PARAMS) -> Row | None:
+        return cast(Row | None, self._connection.execute(sql, params).fetchone())
+
+    def run(self, sql: str, params: Params = NO_PARAMS) -> None:
+        self._connection.execute(sql, params).fetchall()
+
+    def many(self, sql: str, rows: Iterable[Params | Sequence[Scalar]]) -> None:
+        self._connection.executemany(sql, cast(Any, rows))
+
+
+class Sqlite:
+    """One SQLite file. Thread-safe: writers take turns, readers do not wait for them."""
+
+    def __init__(self, path: Path, *, secure_delete: bool = False) -> None:
+        refuse_affected_version()
+        self.path = path
+        self._secure_delete = secure_delete
+        self._write_lock = threading.Lock()
+        self._writer: apsw.Connection | None = None
+        self._readers: list[apsw.Connection] = []
+        self._readers_lock = threading.Lock()
+        self._closed = False
+
+    def _connect(self) -> apsw.Connection:
+        connection = apsw.Connection(str(self.path), statementcachesize=200)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        for pragma in (
+            "journal_mode = wal",
+            "synchronous = full",
+            "foreign_keys = on",
+            # Without it `insert or replace` would go round the triggers that refuse a delete.
+            "recursive_triggers = on",
+            f"journal_size_limit = {JOURNAL_SIZE_LIMIT_BYTES}",
+            f"secure_delete = {'on' if self._secure_delete else 'off'}",
+        ):
+            connection.execute(f"pragma {pragma}").fetchall()
+        return connection
+
+    def read(self, fn: Callable[[Tx], Result]) -> Result:
+        """Run `fn` against one snapshot; raises StoreError when SQLite fails."""
+        try:
+            with self._readers_lock:
+                connection = self._readers.pop() if self._readers else None
+            if connection is None:
+                connection = self._connect()
+                connection.execute("pragma query_only = on").fetchall()
+            connection.execute("begin").fetchall()
+        except apsw.Error as error:
+            raise StoreError(type(error).__name__) from error
+        broken = False
+        try:
+            return fn(_SqliteTx(connection))
+        except apsw.Error as error:
+            broken = isinstance(error, _BROKEN)
+            raise StoreError(type(error).__name__) from error
+        finally:
+            self._give_back(connection, broken)
+
+    def _give_back(self, connection: apsw.Connection, broken: bool) -> None:
+        if not connection.get_autocommit():
+            connection.execute("rollback").fetchall()
+        with self._readers_lock:
+            if not (broken or self._closed) and len(self._readers) < READERS_KEPT:
+                self._readers.append(connection)
+                return
+        connection.close()
+
+    def write(self, fn: Callable[[Tx], Result]) -> Result:
+        """Run `fn` in a durable transaction; raises StoreError when SQLite fails."""
+        with self._write_lock:
+            try:
+                if self._writer is None:
+                    self._writer = self._connect()
+                connection = self._writer
+                connection.execute("begin immediate").fetchall()
+            except apsw.Error as error:
+                self._drop_writer()
+                raise StoreError(type(error).__name__) from error
+            try:
+                result = fn(_SqliteTx(connection))
+                connection.execute("commit").fetchall()
+            except BaseException as error:
+                self._roll_back(connection, error)
+                if isinstance(error, apsw.Error):
+                    raise StoreError(type(error).__name__) from error
+                raise
+            return result
+
+    def _roll_back(self, connection: apsw.Connection, error: BaseException) -> None:
+        try:
+            if not connection.get_autocommit():
+                connection.execute("rollback").fetchall()
+        except apsw.Error:
+            self._drop_writer()
+        if isinstance(error, _BROKEN):
+            self._drop_writer()
+
+    def _drop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close(True)
+
+    def close(self) -> None:
+        """Close every connection; the last one out folds the log into the file."""
+        self._closed = True
+        with self._readers_lock:
+            for reader in self._readers:
+                reader.close(True)
+            self._readers.clear()
+        with self._write_lock:
+            self._drop_writer()
