@@ -1,0 +1,205 @@
+"""Attribution: which click an outcome belongs to, as dated verdicts beside the ledger.
+
+Owns the tables verdicts and ties. The rules are section 3.6 of the wire contract: a click token, else
+the clicks tied to the external id, else what a follow-on names. Event times and event ids decide,
+never arrival; only the token is read, never the click's row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from nimriz.base import ids
+from nimriz.base.clock import DAY_MS
+from nimriz.base.tokens import ClickToken, Keyring, TokenRefused
+from nimriz.core.ledger import Outcome
+from nimriz.core.mode import Mode, by_mode
+from nimriz.store.db import Params, Row, Tx
+
+GRACE_MS = 300_000
+WINDOW_DAYS_MAX = 30
+
+
+class Click(NamedTuple):
+    """A click as its token tells it."""
+
+    click_id: str
+    link_id: str
+    decision: int
+    clicked_at_ms: int
+    window_days: int
+
+    def refusal(self, event_time_ms: int) -> str:
+        """Why an event at this time is not this click's, or '' when it is. Both ends are inside."""
+        after_ms = event_time_ms - self.clicked_at_ms
+        if after_ms < -GRACE_MS:
+            return "before_click"
+        return "outside_window" if after_ms > self.window_days * DAY_MS else ""
+
+
+class Verdict(NamedTuple):
+    """What we think of an outcome. Empty strings and None where the wire says null."""
+
+    status: str
+    method: str = ""
+    reason: str = ""
+    link_id: str = ""
+    decision: int = 0
+    click_id: str = ""
+    clicked_at_ms: int | None = None
+    window_days: int | None = None
+
+
+RELATED_PENDING = Verdict("pending", reason="related_pending")
+RELATED_INVALID = Verdict("unattributed", reason="related_invalid")
+
+_VERDICT = ", ".join(Verdict._fields)
+_NEWEST = by_mode(
+    f"select {_VERDICT} from @verdicts where workspace_id = :workspace_id and event_id = :event_id "
+    "order by seq desc limit 1"
+)
+_APPEND = by_mode(
+    f"insert into @verdicts (workspace_id, event_id, judged_at_ms, {_VERDICT}) "
+    f"values (:workspace_id, :event_id, :judged_at_ms, {', '.join(':' + f for f in Verdict._fields)})"
+)
+_CLICK = ", ".join(Click._fields)
+_ALREADY_TIED = by_mode(
+    "select 1 from @ties where person_id = :person_id and clicked_at_ms = :clicked_at_ms "
+    "and click_id = :click_id and from_ms <= :from_ms limit 1"
+)
+_TIE = by_mode(
+    f"insert into @ties (workspace_id, person_id, {_CLICK}, from_ms, event_id, tied_at_ms) "
+    f"values (:workspace_id, :person_id, {', '.join(':' + f for f in Click._fields)}, "
+    ":from_ms, :event_id, :tied_at_ms)"
+)
+_LATEST_BEFORE = by_mode(
+    f"select {_CLICK} from @ties where person_id = :person_id and from_ms <= :event_time_ms "
+    "and clicked_at_ms <= :event_time_ms and clicked_at_ms >= :event_time_ms - :window_ms_max "
+    "and clicked_at_ms >= :event_time_ms - window_days * :day_ms order by clicked_at_ms desc, click_id desc limit 1"
+)
+_NEAREST_AFTER = by_mode(
+    f"select {_CLICK} from @ties where person_id = :person_id and from_ms <= :event_time_ms "
+    "and clicked_at_ms > :event_time_ms and clicked_at_ms <= :event_time_ms + :grace_ms "
+    "order by clicked_at_ms, click_id desc limit 1"
+)
+# Any tie that held by then; a click that came after the event first.
+_ANY_TIE = by_mode(
+    "select clicked_at_ms from @ties where person_id = :person_id and from_ms <= :event_time_ms "
+    "order by clicked_at_ms desc limit 1"
+)
+
+
+class TokenReader:
+    """Opens click tokens and says whose they are. Remembers which workspace a link belongs to.
+
+    `workspace_of_link(tx, link_id)` is asked once per link: a link never changes its workspace.
+    """
+
+    def __init__(self, keyring: Keyring, workspace_of_link: Callable[[Tx, str], str | None], links_max: int) -> None:
+        self._keyring = keyring
+        self._workspace_of_link = workspace_of_link
+        self._links_max = links_max
+        self._owners: dict[bytes, tuple[str, str]] = {}
+
+    def read(self, tx: Tx, workspace_id: str, text: str) -> Click | str:
+        """The click, or the reason why the token is not one of this workspace."""
+        try:
+            token = self._keyring.open(text)
+        except TokenRefused as refused:
+            return refused.code
+        owner, link_id = self._owners.get(token.link_id) or self._ask(tx, token)
+        if owner != workspace_id:
+            return "token_other_workspace"
+        return Click(ids.to_text(token.click_id), link_id, token.decision, token.clicked_at_ms, token.window_days)
+
+    def _ask(self, tx: Tx, token: ClickToken) -> tuple[str, str]:
+        link_id = ids.to_text(token.link_id)
+        owner = self._workspace_of_link(tx, link_id)
+        if owner is None:
+            return "", link_id
+        if len(self._owners) >= self._links_max:
+            self._owners.clear()
+        self._owners[token.link_id] = (owner, link_id)
+        return owner, link_id
+
+
+def by_identity(tx: Tx, mode: Mode, outcome: Outcome, click: Click | str | None) -> Verdict:
+    """Rules 1, 2 and 4: the outcome's own click (None when it sent none), else its person's ties."""
+    reason = ""
+    if click is not None:
+        reason = click if isinstance(click, str) else click.refusal(outcome.event_time_ms)
+        if not reason and not isinstance(click, str):
+            return _attributed("click_id", click)
+    if outcome.identified:
+        tied = _by_ties(tx, mode, outcome)
+        if not isinstance(tied, str):
+            return _attributed("external_id", tied)
+        reason = reason or tied
+    return Verdict("unattributed", reason=reason or "no_identity")
+
+
+def _attributed(method: str, click: Click) -> Verdict:
+    return Verdict("attributed", method, "", *_link_first(click))
+
+
+def _link_first(click: Click) -> tuple[str, int, str, int, int]:
+    return click.link_id, click.decision, click.click_id, click.clicked_at_ms, click.window_days
+
+
+def _by_ties(tx: Tx, mode: Mode, outcome: Outcome) -> Click | str:
+    params: Params = {
+        "person_id": outcome.person_id,
+        "event_time_ms": outcome.event_time_ms,
+        "window_ms_max": WINDOW_DAYS_MAX * DAY_MS,
+        "day_ms": DAY_MS,
+        "grace_ms": GRACE_MS,
+    }
+    latest = tx.one(_ANY_TIE[mode], params)
+    if latest is None:
+        return "external_id_unknown"
+    row = tx.one(_LATEST_BEFORE[mode], params) or tx.one(_NEAREST_AFTER[mode], params)
+    if row is not None:
+        return Click._make(row)
+    # Of several ties that fail, the contract's first reason that holds for any of them.
+    return "before_click" if int(latest[0]) > outcome.event_time_ms + GRACE_MS else "outside_window"
+
+
+def by_named(named: Verdict) -> Verdict:
+    """Rule 3: a follow-on (or a reinstating sale) takes the verdict of what it names."""
+    return named._replace(method="related") if named.status == "attributed" else named
+
+
+def tie(tx: Tx, mode: Mode, outcome: Outcome, click: Click, now_ms: int) -> int | None:
+    """Tie the outcome's person to a click, from 300 s before the outcome's own time on.
+
+    Returns the first event time (ms) from which this says something new, or None when it does not.
+    """
+    from_ms = outcome.event_time_ms - GRACE_MS
+    known: Params = {
+        "person_id": outcome.person_id,
+        "clicked_at_ms": click.clicked_at_ms,
+        "click_id": click.click_id,
+        "from_ms": from_ms,
+    }
+    if tx.one(_ALREADY_TIED[mode], known) is not None:
+        return None
+    tied = {**known, **click._asdict()}
+    tied |= {"workspace_id": outcome.workspace_id, "event_id": outcome.event_id, "tied_at_ms": now_ms}
+    tx.run(_TIE[mode], tied)
+    return from_ms
+
+
+def standing(tx: Tx, mode: Mode, workspace_id: str, event_id: str) -> Verdict | None:
+    """The newest verdict on an event."""
+    row = tx.one(_NEWEST[mode], {"workspace_id": workspace_id, "event_id": event_id})
+    return None if row is None else _verdict(row)
+
+
+def _verdict(row: Row) -> Verdict:
+    return Verdict._make(row)
+
+
+def append(tx: Tx, mode: Mode, workspace_id: str, verdicts: Iterable[tuple[str, Verdict]], now_ms: int) -> None:
+    """Append (event_id, verdict) rows, dated `now_ms`."""
+    tx.many(_APPEND[mode], [(workspace_id, event_id, now_ms, *verdict) for event_id, verdict in verdicts])

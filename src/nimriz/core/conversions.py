@@ -1,0 +1,156 @@
+"""Conversions: events as they stand now, for whoever reads them: outcome, verdict, settlement, order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from nimriz.core import attribution, ledger, persons, settlement
+from nimriz.core.attribution import Verdict
+from nimriz.core.ledger import Outcome
+from nimriz.core.mode import Mode, by_mode
+from nimriz.core.persons import Readable
+from nimriz.core.settlement import Settlement
+from nimriz.core.vault import Vault
+from nimriz.store.db import Params, Tx
+
+_ALL = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """One event as it stands."""
+
+    mode: Mode
+    outcome: Outcome
+    readable: Readable
+    verdict: Verdict
+    settlement: Settlement | None
+
+
+@dataclass(slots=True)
+class Order:
+    """What a sale's order has come to. Amounts in minor units of `currency` ('' without any)."""
+
+    currency: str
+    gross_minor: int = 0
+    taken_back_minor: int = 0
+    excess_minor: int = 0
+    sales: list[str] = field(default_factory=list)
+    follow_ons: list[str] = field(default_factory=list)
+    reinstatements: list[str] = field(default_factory=list)
+
+
+class Filters(NamedTuple):
+    """Which conversions; '' and None ask for all."""
+
+    from_ms: int = 0
+    to_ms: int = _ALL * _ALL
+    link_id: str = ""
+    event_name: str = ""
+    status: str = ""
+    reason: str = ""
+    external_id: str = ""
+    order_id: str = ""
+    event_id: str = ""
+
+
+_OUTCOME = ", ".join(f"o.{f}" for f in Outcome._fields)
+_VERDICT = ", ".join(f"v.{f}" for f in Verdict._fields)
+_PAGE = by_mode(
+    f"select {_OUTCOME}, {_VERDICT} from @outcomes as o join @verdicts as v on v.seq = "
+    "(select max(w.seq) from @verdicts as w where w.workspace_id = o.workspace_id and w.event_id = o.event_id) "
+    "where o.workspace_id = :workspace_id and o.event_time_ms >= :from_ms and o.event_time_ms < :to_ms "
+    "and (o.event_time_ms < :before_ms or o.event_time_ms = :before_ms and o.event_id < :before_id) "
+    "and (:link_id = '' or v.link_id = :link_id) and (:event_name = '' or o.event_name = :event_name) "
+    "and (:status = '' or v.status = :status) and (:reason = '' or v.reason = :reason) "
+    "and (:person_id = '' or o.person_id = :person_id) and (:order_id = '' or o.order_id = :order_id) "
+    "and (:event_id = '' or o.event_id = :event_id) "
+    "order by o.event_time_ms desc, o.event_id desc limit :limit_count"
+)
+
+
+def find(tx: Tx, mode: Mode, vault: Vault, workspace_id: str, event_id: str) -> Conversion | None:
+    """One event as it stands."""
+    outcome = ledger.find(tx, mode, workspace_id, event_id)
+    verdict = attribution.standing(tx, mode, workspace_id, event_id)
+    if outcome is None or verdict is None:
+        return None
+    return _conversion(tx, mode, vault, outcome, verdict)
+
+
+def page(
+    tx: Tx, mode: Mode, vault: Vault, workspace_id: str, filters: Filters, before: tuple[int, str], limit: int
+) -> list[Conversion]:
+    """At most `limit` events, the latest event time first, whose turn comes before `before`."""
+    person_id = ""
+    if filters.external_id:
+        person_id = persons.find_id(tx, mode, vault, workspace_id, filters.external_id) or "none"
+    params: Params = {
+        **filters._asdict(),
+        "workspace_id": workspace_id,
+        "person_id": person_id,
+        "before_ms": before[0],
+        "before_id": before[1],
+        "limit_count": limit,
+    }
+    width = len(Outcome._fields)
+    return [
+        _conversion(tx, mode, vault, Outcome._make(row[:width]), Verdict._make(row[width:]))
+        for row in tx.all(_PAGE[mode], {k: v for k, v in params.items() if k != "external_id"})
+    ]
+
+
+def _conversion(tx: Tx, mode: Mode, vault: Vault, outcome: Outcome, verdict: Verdict) -> Conversion:
+    readable = persons.read(tx, mode, vault, outcome.workspace_id, outcome.event_id, outcome.person_id)
+    settled = None
+    if outcome.is_follow_on:
+        settled = settlement.standing(tx, mode, outcome.workspace_id, outcome.event_id)
+        settled = None if settled == settlement.NO_MONEY else settled
+    return Conversion(mode, outcome, readable, verdict, settled)
+
+
+def order_of(tx: Tx, mode: Mode, sale: Outcome) -> Order | None:
+    """The order that a sale belongs to; None for a sale that reinstates, which is no sale."""
+    if _reinstates(tx, mode, sale):
+        return None
+    order = Order(sale.currency)
+    events = [sale]
+    if sale.order_id:
+        events = ledger.sales_of_order(tx, mode, sale.workspace_id, sale.order_id)
+    sales = sorted((e for e in events if e.currency == sale.currency), key=lambda e: e.turn)
+    follow_ons: dict[str, Outcome] = {}
+    for event in [e for e in sales if not _reinstates(tx, mode, e)]:
+        order.sales.append(event.event_id)
+        order.gross_minor += event.value_minor or 0
+        order.taken_back_minor += sum(settlement.moved_from(tx, mode, event.workspace_id, event.event_id).values())
+        named_by = ledger.naming_event(tx, mode, event.workspace_id, event.event_id, _ALL)
+        follow_ons.update((o.event_id, o) for o in named_by if o.is_follow_on)
+    if sale.order_id:
+        named_by = ledger.naming_order(tx, mode, sale.workspace_id, sale.order_id, _ALL)
+        follow_ons.update((o.event_id, o) for o in named_by)
+    for follow_on in sorted(follow_ons.values(), key=lambda o: o.turn):
+        _add_follow_on(tx, mode, order, follow_on)
+    return order
+
+
+def _add_follow_on(tx: Tx, mode: Mode, order: Order, follow_on: Outcome) -> None:
+    settled = settlement.standing(tx, mode, follow_on.workspace_id, follow_on.event_id)
+    if (
+        settled is None
+        or settled.status not in ("settled", "excess", "pending")
+        or (settled.currency != order.currency)
+    ):
+        return
+    order.follow_ons.append(follow_on.event_id)
+    order.excess_minor += settled.excess_minor
+    if follow_on.event_name == "reversal":
+        named_by = ledger.naming_event(tx, mode, follow_on.workspace_id, follow_on.event_id, _ALL)
+        order.reinstatements += [o.event_id for o in named_by if o.event_name == "sale"]
+
+
+def _reinstates(tx: Tx, mode: Mode, sale: Outcome) -> bool:
+    if not sale.related_event_id:
+        return False
+    named = ledger.find(tx, mode, sale.workspace_id, sale.related_event_id)
+    return named is not None and named.event_name == "reversal"

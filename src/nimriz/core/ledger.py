@@ -1,0 +1,149 @@
+"""The outcome ledger: append-only, idempotent by event id.
+
+Owns the tables outcomes and idempotency_keys. A row, once appended, is never changed or removed; a
+refund is another row that names the sale. Nobody else writes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from nimriz.base.clock import DAY_MS
+from nimriz.core.mode import Mode, by_mode
+from nimriz.store.db import Params, Row, Tx
+
+FOLLOW_ONS = frozenset({"refund", "cancellation", "reversal"})
+IDEMPOTENCY_KEY_MS = DAY_MS
+
+
+class Outcome(NamedTuple):
+    """One immutable ledger row. An empty string means that the field was not sent.
+
+    `identified` is 1 when the event came with an external id; a person id alone does not say so, since
+    metadata has a person too.
+    """
+
+    outcome_id: str
+    workspace_id: str
+    event_id: str
+    event_name: str
+    event_time_ms: int
+    event_time_given: int
+    received_at_ms: int
+    click_token: str
+    person_id: str
+    identified: int
+    value_minor: int | None
+    currency: str
+    order_id: str
+    quantity: int | None
+    related_event_id: str
+    related_order_id: str
+    secret_id: str
+    commitment: bytes
+
+    @property
+    def turn(self) -> tuple[int, str]:
+        """What "earlier" is by: event time, then event id (code points order as UTF-8 bytes do)."""
+        return self.event_time_ms, self.event_id
+
+    @property
+    def is_follow_on(self) -> bool:
+        """Whether this is a refund, a cancellation or a reversal."""
+        return self.event_name in FOLLOW_ONS
+
+
+_COLUMNS = ", ".join(Outcome._fields)
+_APPEND = by_mode(f"insert into @outcomes ({_COLUMNS}) values ({', '.join(':' + f for f in Outcome._fields)})")
+_FIND = by_mode(f"select {_COLUMNS} from @outcomes where workspace_id = :workspace_id and event_id = :event_id")
+_NAMING_EVENT = by_mode(
+    f"select {_COLUMNS} from @outcomes where workspace_id = :workspace_id and related_event_id = :event_id "
+    "and related_event_id <> '' order by event_time_ms, event_id limit :limit_count"
+)
+_NAMING_ORDER = by_mode(
+    f"select {_COLUMNS} from @outcomes where workspace_id = :workspace_id and related_order_id = :order_id "
+    "and related_order_id <> '' and related_event_id = '' and event_name in ('refund', 'cancellation', 'reversal') "
+    "order by event_time_ms, event_id limit :limit_count"
+)
+_SALES_OF_ORDER = by_mode(
+    f"select {_COLUMNS} from @outcomes where workspace_id = :workspace_id and order_id = :order_id "
+    "and order_id <> '' and event_name = 'sale'"
+)
+_OF_PERSON = by_mode(
+    f"select {_COLUMNS} from @outcomes where person_id = :person_id and person_id <> '' "
+    "and (event_time_ms > :from_ms or event_time_ms = :from_ms and event_id > :after_event_id) "
+    "and event_name in ('lead', 'sale') order by event_time_ms, event_id limit :limit_count"
+)
+_KEY = by_mode(
+    "select event_id, first_at_ms from @idempotency_keys "
+    "where workspace_id = :workspace_id and idempotency_key = :idempotency_key"
+)
+_BIND_KEY = by_mode(
+    "insert into @idempotency_keys (workspace_id, idempotency_key, event_id, first_at_ms) "
+    "values (:workspace_id, :idempotency_key, :event_id, :first_at_ms) "
+    "on conflict (workspace_id, idempotency_key) "
+    "do update set event_id = excluded.event_id, first_at_ms = excluded.first_at_ms"
+)
+_FORGET_KEYS = by_mode("delete from @idempotency_keys where first_at_ms < :before_ms")
+
+
+def _outcome(row: Row) -> Outcome:
+    return Outcome._make(row)
+
+
+def append(tx: Tx, mode: Mode, outcomes: Sequence[Outcome]) -> None:
+    """Append rows whose event ids are new. The database refuses a second row of one event id."""
+    tx.many(_APPEND[mode], outcomes)
+
+
+def find(tx: Tx, mode: Mode, workspace_id: str, event_id: str) -> Outcome | None:
+    """The outcome of an event id."""
+    row = tx.one(_FIND[mode], {"workspace_id": workspace_id, "event_id": event_id})
+    return None if row is None else _outcome(row)
+
+
+def naming_event(tx: Tx, mode: Mode, workspace_id: str, event_id: str, limit: int) -> list[Outcome]:
+    """At most `limit` outcomes whose `related_event_id` is this event id."""
+    params: Params = {"workspace_id": workspace_id, "event_id": event_id, "limit_count": limit}
+    return [_outcome(row) for row in tx.all(_NAMING_EVENT[mode], params)]
+
+
+def naming_order(tx: Tx, mode: Mode, workspace_id: str, order_id: str, limit: int) -> list[Outcome]:
+    """At most `limit` follow-ons that name this order, and no event."""
+    params: Params = {"workspace_id": workspace_id, "order_id": order_id, "limit_count": limit}
+    return [_outcome(row) for row in tx.all(_NAMING_ORDER[mode], params)]
+
+
+def sales_of_order(tx: Tx, mode: Mode, workspace_id: str, order_id: str) -> list[Outcome]:
+    """Every sale event with this order id, of any currency, those that reinstate included."""
+    return [_outcome(r) for r in tx.all(_SALES_OF_ORDER[mode], {"workspace_id": workspace_id, "order_id": order_id})]
+
+
+def of_person(tx: Tx, mode: Mode, person_id: str, after: tuple[int, str], limit: int) -> list[Outcome]:
+    """At most `limit` leads and sales of a person whose turn comes after `after`, earliest first."""
+    params: Params = {
+        "person_id": person_id,
+        "from_ms": after[0],
+        "after_event_id": after[1],
+        "limit_count": limit,
+    }
+    return [_outcome(row) for row in tx.all(_OF_PERSON[mode], params)]
+
+
+def key_holder(tx: Tx, mode: Mode, workspace_id: str, key: str, now_ms: int) -> str | None:
+    """The event id that an Idempotency-Key has been bound to in the last 24 h."""
+    row = tx.one(_KEY[mode], {"workspace_id": workspace_id, "idempotency_key": key})
+    if row is None or now_ms - int(row[1]) > IDEMPOTENCY_KEY_MS:
+        return None
+    return str(row[0])
+
+
+def bind_keys(tx: Tx, mode: Mode, rows: Iterable[tuple[str, str, str, int]]) -> None:
+    """Bind (workspace_id, key, event_id, first_at_ms); an older binding of the key is replaced."""
+    tx.many(_BIND_KEY[mode], list(rows))
+
+
+def forget_keys(tx: Tx, mode: Mode, now_ms: int) -> None:
+    """Drop the bindings that no longer bind."""
+    tx.run(_FORGET_KEYS[mode], {"before_ms": now_ms - IDEMPOTENCY_KEY_MS})

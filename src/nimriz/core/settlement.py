@@ -1,0 +1,185 @@
+"""Settlement: what is left of a sale after its follow-ons, as dated rows and signed movements.
+
+Owns the tables settlements and movements. `replay` is the whole of section 3.7 of the wire contract as
+a pure function of one order's outcomes; the rest keeps what it says, by appending differences only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from nimriz.core.ledger import Outcome
+from nimriz.core.mode import Mode, by_mode
+from nimriz.store.db import Tx
+
+
+class Settlement(NamedTuple):
+    """Where a follow-on stands. `status` '' says that it moves no money: it follows a lead."""
+
+    status: str
+    currency: str = ""
+    applied_minor: int = 0
+    excess_minor: int = 0
+    remaining_minor: int | None = None
+
+
+NO_MONEY = Settlement("")
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What the replay of an order says: settlements by event, and amounts by (event, sale)."""
+
+    settlements: dict[str, Settlement] = field(default_factory=dict)
+    moved: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+def replay(
+    sales: Sequence[Outcome], follow_ons: Mapping[str, tuple[Outcome, Outcome]], reinstatements: Sequence[Outcome]
+) -> Replayed:
+    """Apply the follow-ons of one order, and the sales that reinstate them, each at its turn.
+
+    `sales` are the order's sales, earliest first. `follow_ons` maps an event id to (follow-on, the sale
+    that it names). `reinstatements` name a reversal among the follow-ons.
+    """
+    left = {sale.event_id: sale.value_minor or 0 for sale in sales}
+    order_left = sum(left.values())
+    currency = sales[0].currency if sales else ""
+    result = Replayed()
+
+    def turn(outcome: Outcome) -> tuple[tuple[int, str], int, tuple[int, str]]:
+        # A reinstatement never acts before its reversal's own turn; then it comes right after it.
+        reversal = None if outcome.is_follow_on else follow_ons[outcome.related_event_id][0]
+        if reversal is not None and outcome.turn < reversal.turn:
+            return reversal.turn, 1, outcome.turn
+        return outcome.turn, 0, outcome.turn
+
+    for outcome in sorted([*(pair[0] for pair in follow_ons.values()), *reinstatements], key=turn):
+        if outcome.is_follow_on:
+            parts, wanted = _take(outcome, follow_ons[outcome.event_id][1], sales, left)
+        else:
+            parts, wanted = _give_back(outcome, sales, result.moved), 0
+        moved = sum(parts.values())
+        order_left -= moved
+        for sale_id, amount in parts.items():
+            left[sale_id] -= amount
+            result.moved[outcome.event_id, sale_id] = amount
+        if outcome.is_follow_on:
+            excess = wanted - moved
+            status = "excess" if excess else "settled"
+            result.settlements[outcome.event_id] = Settlement(status, currency, moved, excess, order_left)
+    return result
+
+
+def _take(
+    follow_on: Outcome, named: Outcome, sales: Sequence[Outcome], left: Mapping[str, int]
+) -> tuple[dict[str, int], int]:
+    """The parts that a follow-on takes from each sale, and the amount that it wanted."""
+    by_event = bool(follow_on.related_event_id)
+    if follow_on.value_minor is None:
+        # Without a value: all of what it names, and of no other sale.
+        if by_event:
+            sales = [named]
+        else:
+            sales = [
+                sale
+                for sale in sales
+                if sale.event_time_ms <= follow_on.event_time_ms or sale.event_id == named.event_id
+            ]
+        wanted = sum(left[sale.event_id] for sale in sales)
+    else:
+        wanted = follow_on.value_minor
+        if by_event:
+            sales = [named, *(sale for sale in sales if sale.event_id != named.event_id)]
+    parts: dict[str, int] = {}
+    rest = wanted
+    for sale in sales:
+        if not rest:
+            break
+        part = min(rest, left[sale.event_id])
+        if part:
+            parts[sale.event_id] = part
+            rest -= part
+    return parts, wanted
+
+
+def _give_back(
+    reinstatement: Outcome, sales: Sequence[Outcome], moved: Mapping[tuple[str, str], int]
+) -> dict[str, int]:
+    """The parts (negative) that a reinstatement gives back, to the latest sale first."""
+    if reinstatement.value_minor is not None and sales and reinstatement.currency != sales[0].currency:
+        return {}
+    reversal_id = reinstatement.related_event_id
+    rest = reinstatement.value_minor
+    parts: dict[str, int] = {}
+    for sale in reversed(sales):
+        held = moved.get((reversal_id, sale.event_id), 0)
+        part = held if rest is None else min(rest, held)
+        if part:
+            parts[sale.event_id] = -part
+            if rest is not None:
+                rest -= part
+    return parts
+
+
+_SETTLEMENT = ", ".join(Settlement._fields)
+_NEWEST = by_mode(
+    f"select {_SETTLEMENT} from @settlements where workspace_id = :workspace_id and event_id = :event_id "
+    "order by seq desc limit 1"
+)
+_APPEND = by_mode(
+    f"insert into @settlements (workspace_id, event_id, judged_at_ms, {_SETTLEMENT}) "
+    f"values (:workspace_id, :event_id, :judged_at_ms, {', '.join(':' + f for f in Settlement._fields)})"
+)
+_MOVED_FROM = by_mode(
+    "select event_id, sum(amount_minor) from @movements where workspace_id = :workspace_id "
+    "and sale_event_id = :sale_event_id group by event_id having sum(amount_minor) <> 0 order by event_id"
+)
+_MOVED_BY = by_mode(
+    "select sale_event_id from @movements where workspace_id = :workspace_id and event_id = :event_id "
+    "group by sale_event_id having sum(amount_minor) <> 0 order by sale_event_id"
+)
+_MOVE = by_mode(
+    "insert into @movements (workspace_id, event_id, sale_event_id, amount_minor, moved_at_ms) "
+    "values (:workspace_id, :event_id, :sale_event_id, :amount_minor, :moved_at_ms)"
+)
+
+
+def standing(tx: Tx, mode: Mode, workspace_id: str, event_id: str) -> Settlement | None:
+    """The newest settlement of a follow-on."""
+    row = tx.one(_NEWEST[mode], {"workspace_id": workspace_id, "event_id": event_id})
+    return None if row is None else Settlement._make(row)
+
+
+def append(tx: Tx, mode: Mode, workspace_id: str, rows: Iterable[tuple[str, Settlement]], now_ms: int) -> None:
+    """Append (event_id, settlement) rows, dated `now_ms`."""
+    tx.many(_APPEND[mode], [(workspace_id, event_id, now_ms, *settlement) for event_id, settlement in rows])
+
+
+def moved_from(tx: Tx, mode: Mode, workspace_id: str, sale_event_id: str) -> dict[str, int]:
+    """What each event has taken from a sale (or, below 0, given back), in minor units."""
+    rows = tx.all(_MOVED_FROM[mode], {"workspace_id": workspace_id, "sale_event_id": sale_event_id})
+    return {str(event_id): int(amount) for event_id, amount in rows}
+
+
+def moved_by(tx: Tx, mode: Mode, workspace_id: str, event_id: str) -> list[str]:
+    """The sales between which and an event money stands."""
+    rows = tx.all(_MOVED_BY[mode], {"workspace_id": workspace_id, "event_id": event_id})
+    return [str(row[0]) for row in rows]
+
+
+def move(
+    tx: Tx, mode: Mode, workspace_id: str, sale_ids: Iterable[str], wanted: Mapping[tuple[str, str], int], now_ms: int
+) -> None:
+    """Append what turns the movements on these sales into `wanted`: {(event_id, sale_id): minor units}."""
+    rows: list[tuple[str, str, str, int, int]] = []
+    for sale_id in sale_ids:
+        stands = moved_from(tx, mode, workspace_id, sale_id)
+        events = {event_id for event_id, to in wanted if to == sale_id} if wanted else set()
+        for event_id in sorted(events | stands.keys()):
+            difference = wanted.get((event_id, sale_id), 0) - stands.get(event_id, 0)
+            if difference:
+                rows.append((workspace_id, event_id, sale_id, difference, now_ms))
+    tx.many(_MOVE[mode], rows)
