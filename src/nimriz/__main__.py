@@ -1,0 +1,5 @@
+"""`python -m nimriz` is `nimriz`."""
+
+from nimriz.cli import main
+
+main()

@@ -1,0 +1,175 @@
+"""The application: what one worker process serves, put together and taken down again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+
+import structlog
+
+import nimriz
+from nimriz.base.clock import Clock, to_rfc3339
+from nimriz.config import Settings
+from nimriz.core import changes, credentials, ledger, links
+from nimriz.core.attribution import TokenReader
+from nimriz.core.mode import MODES
+from nimriz.core.recording import Answer, Authentic, Recorder
+from nimriz.installation import ClickLogs, Installation, open_installation
+from nimriz.parent import die_with_parent
+from nimriz.store.batch import Batcher
+from nimriz.store.db import Database, StoreError, Tx
+from nimriz.web import metrics
+from nimriz.web.api import app as api
+from nimriz.web.clicklog import ClickLog
+from nimriz.web.conversions import Conversions
+from nimriz.web.front import Front, Starting
+from nimriz.web.limits import Buckets
+from nimriz.web.memory import Memory
+from nimriz.web.metrics import Counters
+from nimriz.web.redirect import Redirect
+
+LINK_OWNERS_MAX = 100_000
+_TIDY_EVERY_S = 1.0
+_FORGET_EVERY_S = 600.0
+
+log = structlog.get_logger()
+
+
+def application() -> Starting:
+    """What granian runs in a worker process."""
+    die_with_parent()
+    settings = Settings()
+    configure_logs(settings)
+    return Starting(lambda: _running(settings))
+
+
+def configure_logs(settings: Settings) -> None:
+    """JSON lines on standard error. Nothing is logged that the caller sent."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.EventRenamer("event"),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.log_level.upper())),
+        logger_factory=structlog.WriteLoggerFactory(file=os.fdopen(os.dup(2), "w", buffering=1)),
+        cache_logger_on_first_use=True,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _running(settings: Settings) -> AsyncIterator[Front]:
+    async with contextlib.AsyncExitStack() as stack:
+        installation = await asyncio.to_thread(open_installation, settings)
+        stack.callback(installation.close)
+        if settings.clock_offset_s:
+            log.warning("clock_shifted", offset_s=settings.clock_offset_s)
+        clock, counters, records = installation.clock, Counters(), installation.records
+        logs = ClickLogs(settings.data_dir, clock.now_ms())
+        stack.callback(logs.close)
+        memory = Memory(
+            records, installation.vault, counters,
+            signposts_max=settings.signposts_max, misses_max=settings.misses_max,
+        )  # fmt: skip
+        await memory.start()
+        stack.push_async_callback(memory.stop)
+        click_log = ClickLog(
+            logs.own, counters, wait_ms_max=settings.click_wait_ms_max,
+            batch_max=settings.click_batch_max, queue_max=settings.click_queue_max,
+        )  # fmt: skip
+        stack.push_async_callback(click_log.close)
+        reader = TokenReader(installation.keyring, links.workspace_of, LINK_OWNERS_MAX)
+        recorder = Recorder(records, installation.vault, reader, clock.now_ms, settings.rejudge_max)
+
+        def commit(units: list[Sequence[Authentic]]) -> list[list[Answer] | Exception]:
+            counters.conversions_commits += 1
+            return recorder.commit(units)
+
+        batcher: Batcher[Sequence[Authentic], list[Answer] | Exception] = Batcher(
+            commit, name="ledger-writer", batch_max=settings.conversion_batch_max,
+            queue_max=settings.conversion_queue_max, wait_ms_max=settings.conversion_wait_ms_max,
+        )  # fmt: skip
+        stack.push_async_callback(batcher.close)
+        used: set[str] = set()
+        tidying = asyncio.create_task(_tidy(installation, recorder, counters, used))
+        stack.callback(tidying.cancel)
+        gauges: dict[str, tuple[str, object]] = {
+            "clicks_queued": ("Clicks that wait for the disk.", lambda: click_log.queued),
+            "conversions_queued": ("Deliveries that wait for the disk.", lambda: batcher.queued),
+            "signposts_remembered": ("Links in memory.", lambda: len(memory.signposts)),
+            "misses_remembered": ("Slugs in memory that lead nowhere.", lambda: len(memory.misses)),
+        }
+        if settings.metrics_port:
+            try:
+                server, _ = metrics.listen(counters, gauges, settings.metrics_host, settings.metrics_port)
+                stack.callback(server.shutdown)
+            except OSError as error:
+                log.warning("metrics_listener_not_opened", port=settings.metrics_port, error=error.strerror)
+        desk = api.Desk(
+            records, logs.all, installation.vault, memory, clock, settings.base_url, installation.hosts.application
+        )
+        yield Front(
+            installation.hosts,
+            memory,
+            Redirect(memory, installation.keyring, click_log, clock, counters),
+            Conversions(
+                memory, recorder, batcher, clock, counters,
+                Buckets(settings.address_rate_per_s, settings.conversion_rate_per_s),
+                body_timeout_s=settings.body_timeout_s,
+                body_bytes_in_flight_max=settings.body_bytes_in_flight_max, used=used,
+            ),
+            api.build(desk),
+            lambda: _health(clock),
+            lambda: _ready(records),
+        )  # fmt: skip
+        log.info("stopping")
+
+
+def _health(clock: Clock) -> dict[str, object]:
+    return {
+        "status": "ok",
+        "version": nimriz.__version__,
+        "time": to_rfc3339(clock.now_ms()),
+        "clock_offset_s": clock.offset_s,
+    }
+
+
+async def _ready(records: Database) -> dict[str, object]:
+    try:
+        await asyncio.to_thread(records.read, changes.newest)
+    except StoreError:
+        return {"ready": False, "records": "unavailable"}
+    return {"ready": True, "records": "ok"}
+
+
+async def _tidy(installation: Installation, recorder: Recorder, counters: Counters, used: set[str]) -> None:
+    """What is done in the background: the docket, the last use of secrets, and what may be forgotten."""
+    forgotten_s = 0.0
+    while True:
+        await asyncio.sleep(_TIDY_EVERY_S)
+        try:
+            for mode in MODES:
+                counters.docket_worked_off += await asyncio.to_thread(recorder.work_off, mode)
+            now_ms = installation.clock.now_ms()
+            if used:
+                seen = set(used)
+                used.clear()
+                await asyncio.to_thread(
+                    installation.records.write, lambda tx, s=seen, n=now_ms: credentials.mark_used(tx, s, n)
+                )
+            if time.monotonic() - forgotten_s > _FORGET_EVERY_S:
+                forgotten_s = time.monotonic()
+                await asyncio.to_thread(installation.records.write, lambda tx, n=now_ms: _forget(tx, n))
+        except Exception as error:
+            log.error("tidying_failed", error=type(error).__name__)
+
+
+def _forget(tx: Tx, now_ms: int) -> None:
+    changes.forget_old(tx, now_ms)
+    for mode in MODES:
+        ledger.forget_keys(tx, mode, now_ms)

@@ -1,0 +1,57 @@
+"""The commands, and what they share: how a mistake is told, and how things are printed."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from nimriz.cli import credentials, events, workspaces
+from nimriz.cli.output import said_no
+
+app = typer.Typer(
+    help="Self-hosted short links whose clicks are tied to revenue.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(workspaces.app, name="workspace")
+app.add_typer(credentials.secrets, name="secret")
+app.add_typer(credentials.keys, name="key")
+app.command("sign")(events.sign)
+app.command("send")(events.send)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Port to listen on.")] = None,
+) -> None:
+    """Serve redirects, the API and the Conversion API."""
+    from nimriz.cli.serving import run
+
+    run(host, port)
+
+
+@app.command()
+def demo() -> None:
+    """Run the main job over real HTTP, and print the report."""
+    from nimriz.demo import run
+
+    raise typer.Exit(run())
+
+
+@app.command()
+def doctor(json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Check the installation, and say what is wrong with it."""
+    from nimriz.cli.checks import run
+
+    raise typer.Exit(run(json_output))
+
+
+def main() -> None:
+    """The entry point."""
+    with said_no():
+        app(prog_name="nimriz")
+    sys.exit(0)

@@ -1,0 +1,33 @@
+"""nimriz serve."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from nimriz.cli.output import SaidNo
+from nimriz.config import Settings
+from nimriz.core import workspaces
+from nimriz.installation import open_installation
+from nimriz.net import port_is_free
+from nimriz.serve import serve
+
+
+def run(host: str | None, port: int | None) -> None:
+    """Serve; options go before the environment, and into it, since workers read their settings there."""
+    if host is not None:
+        os.environ["NIMRIZ_HOST"] = host
+    if port is not None:
+        os.environ["NIMRIZ_PORT"] = str(port)
+    settings = Settings()
+    if not port_is_free(settings.host, settings.port):
+        raise SaidNo(f"port {settings.port} on {settings.host} is taken, or that is no address of this machine")
+    opened = open_installation(settings)
+    fresh = not opened.records.read(workspaces.find_all)
+    opened.close()
+    print(f"nimriz serves {settings.base_url} from {settings.data_dir}", file=sys.stderr)
+    if settings.clock_offset_s:
+        print(f"Warning: the clock is shifted by {settings.clock_offset_s} s (NIMRIZ_CLOCK_OFFSET_S).", file=sys.stderr)
+    if fresh:
+        print("There is no workspace yet: nimriz workspace create NAME makes one.", file=sys.stderr)
+    serve(settings)

@@ -1,0 +1,105 @@
+"""The installation: what lies in the data directory, opened for a server or for a command beside it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from nimriz.base.clock import Clock
+from nimriz.base.tokens import Keyring
+from nimriz.config import Settings
+from nimriz.core import domains, vault
+from nimriz.core.domains import Hosts, hosts_of
+from nimriz.core.vault import Vault
+from nimriz.store.db import Database, Tx
+from nimriz.store.migrate import migrate
+from nimriz.store.sqlite import Sqlite
+
+WORKERS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The data directory, opened: the records, the vault, the token keys and the clock."""
+
+    settings: Settings
+    records: Sqlite
+    vault: Vault
+    keyring: Keyring
+    clock: Clock
+    hosts: Hosts
+
+    def close(self) -> None:
+        """Close the records."""
+        self.records.close()
+
+
+def open_installation(settings: Settings) -> Installation:
+    """Open the data directory, making and migrating what is not there yet.
+
+    Raises VaultRefused, MigrationRefused, SqliteTooOld or StoreError, each with a sentence.
+    """
+    clock = Clock(settings.clock_offset_s)
+    now_ms = clock.now_ms()
+    path = settings.data_dir / "records.db"
+    key = vault.load_master_key(settings.master_key, settings.key_file, data_exists=path.exists())
+    opened = Vault(key)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    hosts = hosts_of((urlsplit(settings.base_url).hostname or "localhost").lower())
+    records = Sqlite(path, secure_delete=True)
+
+    def prepare(tx: Tx) -> Keyring:
+        vault.check_master_key(tx, opened)
+        domains.ensure_default(tx, hosts.default_domain, now_ms)
+        return vault.load_keyring(tx, opened)
+
+    try:
+        migrate(records, "records", now_ms)
+        keyring = records.write(prepare)
+    except BaseException:
+        records.close()
+        raise
+    return Installation(settings, records, opened, keyring, clock, hosts)
+
+
+class ClickLogs:
+    """The click logs of the data directory: this process's own, and everybody's for reading."""
+
+    def __init__(self, data_dir: Path, now_ms: int) -> None:
+        self._data_dir = data_dir
+        self._now_ms = now_ms
+        self._opened: dict[Path, Sqlite] = {}
+        self._lock_handle = -1
+        self.own = self._open(self._take())
+
+    def _take(self) -> Path:
+        for number in range(WORKERS_MAX):
+            handle = os.open(self._data_dir / f"clicks-{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(handle)
+                continue
+            self._lock_handle = handle
+            return self._data_dir / f"clicks-{number}.db"
+        raise RuntimeError("every click log is taken")
+
+    def _open(self, path: Path) -> Sqlite:
+        if path not in self._opened:
+            database = Sqlite(path)
+            migrate(database, "clicks", self._now_ms)
+            self._opened[path] = database
+        return self._opened[path]
+
+    def all(self) -> list[Database]:
+        """Every click log there is."""
+        return [self._open(path) for path in sorted(self._data_dir.glob("clicks-*.db"))]
+
+    def close(self) -> None:
+        """Close them, and give this process's own back."""
+        for database in self._opened.values():
+            database.close()
+        os.close(self._lock_handle)

@@ -1,0 +1,73 @@
+"""Serving: one main process that holds the data directory and watches over its workers."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.server import Server
+
+from nimriz.config import Settings
+
+HEADER_READ_TIMEOUT_MS = 10_000
+_LOCK_WAIT_S = 5.0
+
+
+class AlreadyServed(Exception):
+    """Another process serves this data directory."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop. The caller has opened the installation once, to say what is wrong."""
+    _raise_file_limit()
+    with _lock(settings.data_dir):
+        Server(
+            "nimriz.app:application",
+            address=settings.host,
+            port=settings.port,
+            interface=Interfaces.ASGI,
+            workers=1,
+            loop=Loops.uvloop,
+            http=HTTPModes.http1,
+            websockets=False,
+            backlog=settings.backlog,
+            backpressure=settings.backpressure,
+            http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_TIMEOUT_MS, max_buffer_size=65_536),
+            log_enabled=False,
+            respawn_failed_workers=True,
+            respawn_interval=0.5,
+            workers_kill_timeout=settings.stop_timeout_s,
+            factory=True,
+        ).serve()
+
+
+@contextlib.contextmanager
+def _lock(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory. A worker of a killed main process may outlive it by an instant."""
+    handle = os.open(data_dir / "serve.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    ends_s = time.monotonic() + _LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            if time.monotonic() > ends_s:
+                os.close(handle)
+                raise AlreadyServed(f"another nimriz serves {data_dir}") from None
+            time.sleep(0.05)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _raise_file_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,67 @@
+"""The click log of this process: clicks are on disk before the visitor is sent on, within a deadline.
+
+Past the deadline the visitor goes on and the click stays queued; after one miss nobody waits until the
+writer has caught up. Every click that was not waited for, and every one not kept, is counted.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from nimriz.core import clicks
+from nimriz.core.clicks import Click
+from nimriz.store.batch import Batcher, Overflow
+from nimriz.store.db import Database, StoreError
+from nimriz.web.metrics import Counters
+
+log = structlog.get_logger()
+
+
+class ClickLog:
+    """Takes clicks from the event loop and commits them in groups."""
+
+    def __init__(
+        self, database: Database, counters: Counters, *, wait_ms_max: int, batch_max: int, queue_max: int
+    ) -> None:
+        self._database = database
+        self._counters = counters
+        self._batcher: Batcher[Click, None] = Batcher(
+            self._commit, name="click-writer", batch_max=batch_max, queue_max=queue_max, wait_ms_max=wait_ms_max
+        )
+
+    def _commit(self, batch: list[Click]) -> list[None]:
+        try:
+            self._database.write(lambda tx: clicks.append(tx, batch))
+        except StoreError as error:
+            self._counters.clicks_lost += len(batch)
+            log.error("clicks_lost", count=len(batch), error=str(error))
+            raise
+        self._counters.clicks_committed += len(batch)
+        self._counters.clicks_commits += 1
+        return [None] * len(batch)
+
+    @property
+    def queued(self) -> int:
+        """Clicks that wait for the disk."""
+        return self._batcher.queued
+
+    async def keep(self, click: Click) -> None:
+        """Return once the click is on disk, or sooner when that takes too long. Never raises."""
+        counters = self._counters
+        try:
+            batch, _ = self._batcher.put(click)
+        except Overflow:
+            counters.clicks_dropped += 1
+            return
+        if self._batcher.behind:
+            counters.clicks_answered_before_commit += 1
+            return
+        try:
+            if await batch.done is None:
+                counters.clicks_answered_before_commit += 1
+        except StoreError:
+            return  # Counted and logged where it was written; the visitor goes on.
+
+    async def close(self) -> None:
+        """Write what waits, then end."""
+        await self._batcher.close()

@@ -1,0 +1,308 @@
+"""The Conversion API: signed claims in, durable verdicts out. Section 3 of the wire contract.
+
+A plain ASGI callable. The checks run in the order of the contract's table: what headers can decide is
+decided before the body is read, and nothing is parsed before its signature is verified.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+import structlog
+
+from nimriz.base import ids, jsontext, signing
+from nimriz.base.clock import Clock
+from nimriz.base.errors import FieldError, Refused
+from nimriz.base.signing import SignatureRefused, SignedHeaders
+from nimriz.core.claims import read_claim
+from nimriz.core.credentials import LiveSecret
+from nimriz.core.recording import Answer, Authentic, Recorded, Recorder
+from nimriz.store.batch import Batcher, Overflow
+from nimriz.store.db import StoreError
+from nimriz.web import wire
+from nimriz.web.http import Receive, Scope, Send, answer_json, answer_refused
+from nimriz.web.limits import Buckets
+from nimriz.web.memory import Access, Memory
+from nimriz.web.metrics import Counters
+
+PREFIX = "/api/conversions/callback/"
+BODY_BYTES_MAX = 65_536
+BATCH_BYTES_MAX = 2 * 1024 * 1024
+BATCH_EVENTS_MAX = 1_000
+# An event inside a batch lies two levels deeper.
+_BATCH_DEPTH_MAX = jsontext.DEPTH_MAX + 2
+_IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
+_CONTENT_TYPE = re.compile(rb'application/json[ \t]*(;[ \t]*charset=("?)utf-8\2[ \t]*)?', re.IGNORECASE)
+SURFACE = "conversion_tracking"
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One HTTP attempt: what its headers say."""
+
+    workspace_id: str
+    is_batch: bool
+    query: bytes
+    client: str
+    signed: SignedHeaders
+    idempotency_keys: list[bytes]
+    body_bytes: int | None
+
+
+class Conversions:
+    """Answers every request below /api/conversions/callback/."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        recorder: Recorder,
+        batcher: Batcher[Sequence[Authentic], list[Answer] | Exception],
+        clock: Clock,
+        counters: Counters,
+        buckets: Buckets,
+        *,
+        body_timeout_s: float,
+        body_bytes_in_flight_max: int,
+        used: set[str],
+    ) -> None:
+        self._memory = memory
+        self._recorder = recorder
+        self._batcher = batcher
+        self._clock = clock
+        self._counters = counters
+        self._buckets = buckets
+        self._body_timeout_s = body_timeout_s
+        self._in_flight_max = body_bytes_in_flight_max
+        self._in_flight = 0
+        self._used = used
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one delivery."""
+        reference = ids.new_reference()
+        try:
+            status, body = await self._answer(scope, receive, reference)
+        except Refused as refused:
+            if refused.status == 503:
+                self._counters.conversions_unavailable += 1
+            else:
+                self._counters.conversions_refused += 1
+            log.info("delivery_refused", code=refused.code, support_reference=reference)
+            allow = b"POST" if refused.code == "method_not_allowed" else b""
+            await answer_refused(send, refused, reference, allow)
+            return
+        await answer_json(send, status, body)
+
+    async def _answer(self, scope: Scope, receive: Receive, reference: str) -> tuple[int, object]:
+        self._buckets.take_address(_client(scope))
+        delivery = self._read_headers(scope)
+        try:
+            body = await self._read_body(receive, delivery)
+            access = self._memory.access_in_memory(delivery.workspace_id)
+            if access is None:
+                access = await self._access(delivery.workspace_id)
+            secret = self._authenticate(access, delivery, body)
+            if SURFACE not in access.surfaces:
+                raise Refused("surface_not_enabled", surface=SURFACE)
+            self._buckets.take_workspace(delivery.workspace_id)
+            if delivery.is_batch:
+                return await self._answer_batch(delivery, secret, body, reference)
+            return await self._answer_single(delivery, secret, body, reference)
+        except StoreError as error:
+            log.error("store_unavailable", error=str(error), support_reference=reference)
+            raise Refused("store_unavailable", retry_after_s=1) from error
+
+    def _read_headers(self, scope: Scope) -> Delivery:
+        workspace_id, slash, rest = scope["path"][len(PREFIX) :].partition("/")
+        is_batch = bool(slash)
+        if not workspace_id or (is_batch and rest != "batch"):
+            raise Refused("not_found")
+        if scope["method"] != "POST":
+            raise Refused("method_not_allowed")
+        content_types: list[bytes] = []
+        timestamps: list[bytes] = []
+        signatures: list[bytes] = []
+        keys: list[bytes] = []
+        encoded = False
+        body_bytes = None
+        for name, value in scope["headers"]:
+            if name == b"x-nim-timestamp":
+                timestamps.append(value)
+            elif name == b"x-nim-signature":
+                signatures.append(value)
+            elif name == b"content-type":
+                content_types.append(value)
+            elif name == b"content-length":
+                body_bytes = int(value) if value.isdigit() else None
+            elif name == b"idempotency-key":
+                keys.append(value)
+            elif name == b"content-encoding":
+                encoded = True
+        if body_bytes is not None and body_bytes > (BATCH_BYTES_MAX if is_batch else BODY_BYTES_MAX):
+            raise Refused("body_too_large")
+        if encoded or len(content_types) != 1 or not _CONTENT_TYPE.fullmatch(content_types[0].strip()):
+            raise Refused("content_type_unsupported")
+        try:
+            signed = signing.read_headers(timestamps, signatures, self._clock.now_ms() // 1000)
+        except SignatureRefused as refused:
+            raise Refused(refused.code) from None
+        return Delivery(workspace_id, is_batch, scope["query_string"], _client(scope), signed, keys, body_bytes)
+
+    async def _read_body(self, receive: Receive, delivery: Delivery) -> bytes:
+        bound = BATCH_BYTES_MAX if delivery.is_batch else BODY_BYTES_MAX
+        ends_s = time.monotonic() + self._body_timeout_s
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(ends_s - time.monotonic()):
+                        message = await receive()
+                except TimeoutError:
+                    raise Refused("body_timeout") from None
+                if message["type"] == "http.disconnect":
+                    raise Refused("body_timeout")
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                self._in_flight += len(chunk)
+                if size > bound:
+                    raise Refused("body_too_large")
+                if not message.get("more_body"):
+                    return chunk if not chunks else b"".join([*chunks, chunk])
+                chunks.append(chunk)
+                if self._in_flight > self._in_flight_max:
+                    self._counters.bodies_over_bound += 1
+                    raise Refused("store_unavailable", retry_after_s=1)
+        finally:
+            self._in_flight -= size
+
+    async def _access(self, workspace_id: str) -> Access:
+        if not ids.is_id(workspace_id):
+            return Access((), frozenset())
+        return await self._memory.access(workspace_id)
+
+    def _authenticate(self, access: Access, delivery: Delivery, body: bytes) -> LiveSecret:
+        # Live secrets come first, so live wins when both modes match.
+        try:
+            index = signing.first_match([secret.key for secret in access.secrets], delivery.signed, body)
+        except SignatureRefused as refused:
+            raise Refused(refused.code) from None
+        secret = access.secrets[index]
+        self._used.add(secret.secret_id)
+        return secret
+
+    async def _answer_single(
+        self, delivery: Delivery, secret: LiveSecret, body: bytes, reference: str
+    ) -> tuple[int, object]:
+        value = jsontext.parse(body)
+        validate_only, errors = _read_query(delivery.query)
+        key = None
+        if delivery.idempotency_keys:
+            if len(delivery.idempotency_keys) > 1 or not _IDEMPOTENCY_KEY.fullmatch(delivery.idempotency_keys[0]):
+                errors.append(FieldError("Idempotency-Key", "idempotency_key_malformed"))
+            else:
+                key = delivery.idempotency_keys[0].decode("ascii")
+        try:
+            claim = read_claim(value, self._clock.now_ms())
+        except Refused as refused:
+            raise Refused("validation_failed", errors=(*errors, *refused.errors)) from None
+        if errors:
+            raise Refused("validation_failed", errors=tuple(errors))
+        authentic = Authentic(delivery.workspace_id, secret.mode, secret.secret_id, claim, key)
+        (recorded,) = await self._record((authentic,), validate_only)
+        if isinstance(recorded, Refused):
+            raise recorded
+        if validate_only:
+            return 200, wire.recorded(recorded, reference, "valid")
+        return 200 if recorded.duplicate else 201, wire.recorded(recorded, reference)
+
+    async def _answer_batch(
+        self, delivery: Delivery, secret: LiveSecret, body: bytes, reference: str
+    ) -> tuple[int, object]:
+        value = jsontext.parse(body, _BATCH_DEPTH_MAX)
+        validate_only, errors = _read_query(delivery.query)
+        events = _read_events(value, errors)
+        now_ms = self._clock.now_ms()
+        answers: list[Answer | None] = []
+        claims: list[Authentic] = []
+        for item in events:
+            try:
+                claim = read_claim(item, now_ms)
+            except Refused as refused:
+                answers.append(refused)
+            else:
+                answers.append(None)
+                claims.append(Authentic(delivery.workspace_id, secret.mode, secret.secret_id, claim))
+        recorded = iter(await self._record(claims, validate_only) if claims else [])
+        status = "valid" if validate_only else "recorded"
+        results = [_result(answer or next(recorded), reference, status) for answer in answers]
+        return 200, {"results": results, "support_reference": reference}
+
+    async def _record(self, claims: Sequence[Authentic], validate_only: bool) -> list[Answer]:
+        if validate_only:
+            return await asyncio.to_thread(self._recorder.validate, claims)
+        try:
+            batch, place = self._batcher.put(claims)
+        except Overflow:
+            raise Refused("store_unavailable", retry_after_s=1) from None
+        outcomes = await batch.done
+        if outcomes is None:  # conversion_wait_ms_max has passed.
+            raise Refused("store_unavailable", retry_after_s=1)
+        answers = outcomes[place]
+        if isinstance(answers, Exception):
+            raise answers
+        for answer in answers:
+            if isinstance(answer, Recorded):
+                if answer.duplicate:
+                    self._counters.conversions_repeated += 1
+                else:
+                    self._counters.conversions_recorded += 1
+        return answers
+
+
+def _client(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def _read_query(query: bytes) -> tuple[bool, list[FieldError]]:
+    """Whether this is a rehearsal; `?validateonly=true` must not record money, so the rest is refused."""
+    if not query:
+        return False, []
+    pairs = parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True)
+    if pairs == [("validate_only", "true")]:
+        return True, []
+    if pairs == [("validate_only", "false")]:
+        return False, []
+    known = [name for name, _ in pairs] == ["validate_only"]
+    return False, [FieldError("query.validate_only" if known else "query", "field_type" if known else "field_unknown")]
+
+
+def _read_events(value: object, errors: list[FieldError]) -> list[object]:
+    events = value.get("events") if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        errors.append(FieldError("body", "field_type"))
+    elif value.keys() - {"events"}:
+        errors.append(FieldError("body", "field_unknown"))
+    if isinstance(value, dict) and events is None:
+        errors.append(FieldError("events", "field_missing"))
+    elif isinstance(value, dict) and not isinstance(events, list):
+        errors.append(FieldError("events", "field_type"))
+    elif isinstance(events, list) and not 1 <= len(events) <= BATCH_EVENTS_MAX:
+        errors.append(FieldError("events", "field_length"))
+    if errors or not isinstance(events, list):
+        raise Refused("validation_failed", errors=tuple(errors))
+    return events
+
+
+def _result(answer: Answer, reference: str, status: str) -> dict[str, object]:
+    if isinstance(answer, Refused):
+        return {"http_status": answer.status, **answer.problem(reference)}
+    http_status = 200 if answer.duplicate or status == "valid" else 201
+    return {"http_status": http_status, **wire.recorded(answer, reference, status)}

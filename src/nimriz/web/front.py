@@ -1,0 +1,142 @@
+"""The front door: every request is told apart by Host and path, before any framework sees it.
+
+Hosts are compared exactly, in lower case, without the port. API and operations answer on the
+application's hosts only; everything else on a registered domain is a short link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from nimriz.base.errors import Refused
+from nimriz.base.ids import new_reference
+from nimriz.core.domains import Hosts
+from nimriz.core.links import RESERVED_SLUGS
+from nimriz.store.db import StoreError
+from nimriz.web import conversions
+from nimriz.web.conversions import Conversions
+from nimriz.web.http import Receive, Scope, Send, answer, answer_json, answer_refused
+from nimriz.web.memory import Memory, Shelf
+from nimriz.web.redirect import Redirect
+
+_PORT = re.compile(rb":[0-9]*\Z")
+_HOSTS_MAX = 10_000
+_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+_ROBOTS = b"User-agent: *\nDisallow: /api/\n"
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+log = structlog.get_logger()
+
+
+class Front:
+    """The ASGI application of one process, once it has started."""
+
+    def __init__(
+        self,
+        hosts: Hosts,
+        memory: Memory,
+        redirect: Redirect,
+        conversions: Conversions,
+        api: Application,
+        health: Callable[[], dict[str, object]],
+        ready: Callable[[], Awaitable[dict[str, object]]],
+    ) -> None:
+        self._hosts = hosts
+        self._memory = memory
+        self._redirect = redirect
+        self._conversions = conversions
+        self._api = api
+        self._health = health
+        self._ready = ready
+        self._names: Shelf[bytes, str] = Shelf(_HOSTS_MAX)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        host = b""
+        hosts = 0
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = value
+                hosts += 1
+        name = self._names.get(host) or self._name(host)
+        raw_path: bytes = scope["raw_path"]
+        if hosts != 1 or not name:
+            await self._unknown_host(send)
+            return
+        application = name in self._hosts.application
+        try:
+            domain = await self._memory.domain(self._hosts.default_domain if application else name)
+        except StoreError:
+            await answer(send, 503, b"", ((b"retry-after", b"1"),))
+            return
+        if domain is None:
+            await self._unknown_host(send)
+            return
+        first = raw_path[1:].partition(b"/")[0]
+        if first in _RESERVED:
+            await self._reserved(scope, receive, send, first, application)
+        else:
+            await self._redirect(scope, send, domain)
+
+    def _name(self, host: bytes) -> str:
+        """The host without its port, or '' for one that cannot be a host's name."""
+        name = _PORT.sub(b"", host).decode("ascii", "replace").lower()
+        if "\ufffd" in name or not name:
+            return ""
+        self._names.put(host, name)
+        return name
+
+    async def _unknown_host(self, send: Send) -> None:
+        await answer_refused(send, Refused("host_unknown"), new_reference())
+
+    async def _reserved(self, scope: Scope, receive: Receive, send: Send, first: bytes, application: bool) -> None:
+        if first == b"robots.txt":
+            await answer(send, 200, _ROBOTS, (_TEXT,))
+        elif application and first == b"_health":
+            await answer_json(send, 200, self._health())
+        elif application and first == b"_ready":
+            state = await self._ready()
+            await answer_json(send, 200 if state["ready"] else 503, state)
+        elif application and first == b"api":
+            if scope["path"].startswith(conversions.PREFIX):
+                await self._conversions(scope, receive, send)
+            else:
+                await self._api(scope, receive, send)
+        else:
+            await answer_refused(send, Refused("not_found"), new_reference())
+
+
+_RESERVED = frozenset(slug.encode() for slug in RESERVED_SLUGS)
+
+
+class Starting:
+    """What granian is given: builds the Front when the process starts, and takes it down at its end."""
+
+    def __init__(self, start: Callable[[], contextlib.AbstractAsyncContextManager[Front]]) -> None:
+        self._start = start
+        self._front: Front | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the lifespan protocol, and every request."""
+        if scope["type"] == "http" and self._front is not None:
+            await self._front(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                self._front = await stack.enter_async_context(self._start())
+            except Exception as error:
+                log.error("start_failed", error=type(error).__name__, reason=str(error))
+                await send({"type": "lifespan.startup.failed", "message": type(error).__name__})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,209 @@
+"""Memory: what a process keeps of the directory, so that the hot paths ask no store.
+
+Signposts, slugs that lead nowhere, domains, secrets, keys and open surfaces: each on a bounded shelf of
+its own. Several times a second the notes of changes are read and what they name is forgotten. What was
+read before a change is never put down after it. Credentials are trusted only while those notes are fresh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from nimriz.core import changes, credentials, domains, entitlements, signposts, workspaces
+from nimriz.core.credentials import ApiKey, LiveSecret
+from nimriz.core.domains import Domain
+from nimriz.core.signposts import Signpost
+from nimriz.core.vault import Vault
+from nimriz.store.db import Database, StoreError, Tx
+from nimriz.web.metrics import Counters
+
+POLL_S = 0.25
+# Credentials must stop within a second; notes older than this are not relied on.
+TRUSTED_S = 0.75
+_NOTES_MAX = 1_000
+_SMALL_SHELF_MAX = 10_000
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Access(NamedTuple):
+    """What the Conversion API must know of a workspace: who signs for it, and what is open to it."""
+
+    secrets: tuple[LiveSecret, ...]
+    surfaces: frozenset[str]
+
+
+class Shelf(Generic[Key, Value]):
+    """A bounded memory: when it is full, what was put down first goes first."""
+
+    def __init__(self, count_max: int) -> None:
+        self._items: dict[Key, Value] = {}
+        self._count_max = count_max
+        self.evicted = 0
+        self.get = self._items.get
+        self.clear = self._items.clear
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, key: Key, value: Value) -> None:
+        """Put something down, or replace it."""
+        if len(self._items) >= self._count_max and key not in self._items:
+            del self._items[next(iter(self._items))]
+            self.evicted += 1
+        self._items[key] = value
+
+    def drop(self, key: Key) -> None:
+        """Forget one thing."""
+        self._items.pop(key, None)
+
+
+class Memory:
+    """One process's memory. Use from the event loop only."""
+
+    def __init__(
+        self, records: Database, vault: Vault, counters: Counters, *, signposts_max: int, misses_max: int
+    ) -> None:
+        self._records = records
+        self._vault = vault
+        self._counters = counters
+        self.signposts: Shelf[tuple[str, str], Signpost] = Shelf(signposts_max)
+        self.misses: Shelf[tuple[str, str], bool] = Shelf(misses_max)
+        self._domains: Shelf[str, Domain | None] = Shelf(_SMALL_SHELF_MAX)
+        self._access: Shelf[str, Access] = Shelf(_SMALL_SHELF_MAX)
+        self._keys: Shelf[bytes, ApiKey | None] = Shelf(_SMALL_SHELF_MAX)
+        self._loading: dict[object, asyncio.Future[Any]] = {}
+        self._generation = 0
+        self._seen_seq = 0
+        self._fresh_until_s = 0.0
+        self._polling: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to read the notes of changes."""
+        self._seen_seq = await asyncio.to_thread(self._records.read, changes.newest)
+        self._fresh_until_s = time.monotonic() + TRUSTED_S
+        self._polling = asyncio.create_task(self._poll())
+
+    async def stop(self) -> None:
+        """Read no more notes."""
+        if self._polling is not None:
+            self._polling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._polling
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the notes were read recently enough to rely on credentials in memory."""
+        return time.monotonic() < self._fresh_until_s
+
+    async def domain(self, host: str) -> Domain | None:
+        """The domain of a host; None for an unknown one. Raises StoreError."""
+        domain = self._domains.get(host, False)
+        if domain is not False:
+            return domain  # type: ignore[return-value]
+        return await self._load(self._domains, host, lambda tx: domains.find_by_name(tx, host))
+
+    async def signpost(self, domain: Domain, slug: str) -> Signpost | None:
+        """The signpost of a slug, read once. Raises StoreError when it is unknown and cannot be read."""
+        key = (domain.domain_id, slug)
+        if self.misses.get(key):
+            return None
+        generation = self._generation
+        self._counters.signposts_read += 1
+        signpost = await self._read(key, lambda tx: signposts.compile_signpost(tx, domain, slug))
+        if generation == self._generation:
+            if signpost is None:
+                self.misses.put(key, True)
+            else:
+                self.signposts.put(key, signpost)
+        return signpost
+
+    def access_in_memory(self, workspace_id: str) -> Access | None:
+        """The access of a workspace, if it is in memory and may be relied on."""
+        return self._access.get(workspace_id) if self.fresh else None
+
+    async def access(self, workspace_id: str) -> Access:
+        """Who signs for a workspace and what is open to it; an unknown one has nobody. Raises StoreError."""
+        return await self._load(self._access, workspace_id, lambda tx: _access(tx, self._vault, workspace_id))
+
+    async def api_key(self, text: str) -> ApiKey | None:
+        """The live API key with this text. Raises StoreError."""
+        digest = self._vault.api_key_digest(text)
+        if self.fresh:
+            key = self._keys.get(digest, False)
+            if key is not False:
+                return key  # type: ignore[return-value]
+        return await self._load(self._keys, digest, lambda tx: credentials.find_key(tx, digest))
+
+    async def _load(self, shelf: Shelf[Key, Value], key: Key, fn: Callable[[Tx], Value]) -> Value:
+        generation = self._generation
+        value = await self._read((id(shelf), key), fn)
+        if generation == self._generation:
+            shelf.put(key, value)
+        return value
+
+    async def _read(self, key: object, fn: Callable[[Tx], Value]) -> Value:
+        """Read in a thread; those who ask for the same thing meanwhile share the answer."""
+        loading = self._loading.get(key)
+        if loading is None:
+            loading = asyncio.ensure_future(asyncio.to_thread(self._records.read, fn))
+            self._loading[key] = loading
+            loading.add_done_callback(lambda done: self._loaded(key, done))
+        value: Value = await asyncio.shield(loading)
+        return value
+
+    def _loaded(self, key: object, done: asyncio.Future[Any]) -> None:
+        if self._loading.get(key) is done:
+            del self._loading[key]
+
+    async def refresh(self) -> None:
+        """Read the notes now: whoever changed something here sees it at once."""
+        started_s = time.monotonic()
+        notes = await asyncio.to_thread(self._records.read, lambda tx: changes.since(tx, self._seen_seq, _NOTES_MAX))
+        self._fresh_until_s = started_s + TRUSTED_S
+        notes = [note for note in notes if note.seq > self._seen_seq]
+        if notes:
+            self._forget(notes)
+
+    async def _poll(self) -> None:
+        while True:
+            # Known links go on without the store; credentials are asked from it, which is then a 503.
+            with contextlib.suppress(StoreError):
+                await self.refresh()
+            await asyncio.sleep(POLL_S)
+
+    def _forget(self, notes: list[changes.Change]) -> None:
+        self._generation += 1
+        self._loading.clear()
+        self._seen_seq = notes[-1].seq
+        self._counters.changes_seen += len(notes)
+        everything = len(notes) >= _NOTES_MAX
+        for note in notes:
+            if note.topic == "link":
+                domain_id, _, slug = note.subject.partition("/")
+                self.signposts.drop((domain_id, slug))
+                self.misses.drop((domain_id, slug))
+            elif note.topic == "secret":
+                self._access.drop(note.subject)
+            elif note.topic == "key":
+                self._keys.clear()
+            else:
+                everything = True
+        if everything:
+            for shelf in (self.signposts, self.misses, self._domains, self._access, self._keys):
+                shelf.clear()
+
+
+def _access(tx: Tx, vault: Vault, workspace_id: str) -> Access:
+    workspace = workspaces.find(tx, workspace_id)
+    if workspace is None:
+        return Access((), frozenset())
+    return Access(
+        credentials.live_secrets(tx, vault, workspace_id),
+        entitlements.open_surfaces(tx, workspace_id, workspace.plan),
+    )
