@@ -15,19 +15,22 @@ from granian.http import HTTP1Settings
 from granian.server import Server
 
 from nimriz.config import Settings
+from nimriz.net import port_is_free
 
 HEADER_READ_TIMEOUT_MS = 10_000
 _LOCK_WAIT_S = 5.0
+_PORT_WAIT_S = 1.0
 
 
 class AlreadyServed(Exception):
-    """Another process serves this data directory."""
+    """Another process serves this data directory, or has the port."""
 
 
 def serve(settings: Settings) -> None:
     """Serve until told to stop. The caller has opened the installation once, to say what is wrong."""
     _raise_file_limit()
     with _lock(settings.data_dir):
+        _wait_for_port(settings.host, settings.port)
         Server(
             "nimriz.app:application",
             address=settings.host,
@@ -66,6 +69,15 @@ def _lock(data_dir: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _wait_for_port(host: str, port: int) -> None:
+    """Listeners here may share a port, so a second one would take half of the first one's visitors."""
+    ends_s = time.monotonic() + _PORT_WAIT_S
+    while not port_is_free(host, port):
+        if time.monotonic() > ends_s:
+            raise AlreadyServed(f"port {port} on {host} is taken, or that is no address of this machine")
+        time.sleep(0.05)
 
 
 def _raise_file_limit() -> None:

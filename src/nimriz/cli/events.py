@@ -17,6 +17,7 @@ from nimriz.config import Settings
 Secret = Annotated[
     str, typer.Option(envvar="NIMRIZ_SIGNING_SECRET", help="The signing secret; better in NIMRIZ_SIGNING_SECRET.")
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Timestamp = Annotated[int | None, typer.Option(help="Unix seconds; now by default.")]
 
 

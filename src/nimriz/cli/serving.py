@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from nimriz.cli.output import SaidNo
 from nimriz.config import Settings
 from nimriz.core import workspaces
 from nimriz.installation import open_installation
-from nimriz.net import port_is_free
 from nimriz.serve import serve
 
 
@@ -20,8 +18,6 @@ def run(host: str | None, port: int | None) -> None:
     if port is not None:
         os.environ["NIMRIZ_PORT"] = str(port)
     settings = Settings()
-    if not port_is_free(settings.host, settings.port):
-        raise SaidNo(f"port {settings.port} on {settings.host} is taken, or that is no address of this machine")
     opened = open_installation(settings)
     fresh = not opened.records.read(workspaces.find_all)
     opened.close()

@@ -111,10 +111,7 @@ def live_secrets(tx: Tx, vault: Vault, workspace_id: str) -> tuple[LiveSecret, .
         {"workspace_id": workspace_id},
     )
     return tuple(
-        LiveSecret(
-            str(secret_id), "live" if mode == "live" else "test", vault.open(bytes(sealed), str(secret_id).encode())
-        )
-        for secret_id, mode, sealed in rows
+        LiveSecret(secret_id, mode, vault.open(sealed, secret_id.encode())) for secret_id, mode, sealed in rows
     )
 
 

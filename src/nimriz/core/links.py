@@ -18,9 +18,10 @@ from nimriz.base.urls import DESTINATION_BYTES_MAX
 from nimriz.core import changes
 from nimriz.store.db import Params, Tx
 
-RESERVED_SLUGS = frozenset(
-    ["api", "app", "admin", "login", "setup", "billing", "static", "oauth", "metrics", "robots.txt", "favicon.ico", "_health", "_ready", ".well-known"]
-)  # fmt: skip
+RESERVED_SLUGS = frozenset({
+    "api", "app", "admin", "login", "setup", "billing", "static", "oauth", "metrics", "robots.txt",
+    "favicon.ico", "_health", "_ready", ".well-known",
+})  # fmt: skip
 TOMBSTONE_MS = 30 * DAY_MS
 _SLUG = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SLUG_TRIES = 8

@@ -150,12 +150,20 @@ _MOVE = by_mode(
 def standing(tx: Tx, mode: Mode, workspace_id: str, event_id: str) -> Settlement | None:
     """The newest settlement of a follow-on."""
     row = tx.one(_NEWEST[mode], {"workspace_id": workspace_id, "event_id": event_id})
-    return None if row is None else Settlement._make(row)
+    if row is None:
+        return None
+    status, currency, applied, excess, remaining = row
+    return Settlement(status, currency, int(applied), int(excess), int(remaining) if remaining else None)
 
 
 def append(tx: Tx, mode: Mode, workspace_id: str, rows: Iterable[tuple[str, Settlement]], now_ms: int) -> None:
     """Append (event_id, settlement) rows, dated `now_ms`."""
-    tx.many(_APPEND[mode], [(workspace_id, event_id, now_ms, *settlement) for event_id, settlement in rows])
+    tx.many(_APPEND[mode], [(workspace_id, event_id, now_ms, *_texts(settled)) for event_id, settled in rows])
+
+
+def _texts(settled: Settlement) -> tuple[str, ...]:
+    # Amounts of an order may pass 64 bits, so the database keeps their digits.
+    return tuple("" if value is None else str(value) for value in settled)
 
 
 def moved_from(tx: Tx, mode: Mode, workspace_id: str, sale_event_id: str) -> dict[str, int]:

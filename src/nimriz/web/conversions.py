@@ -25,7 +25,7 @@ from nimriz.core.recording import Answer, Authentic, Recorded, Recorder
 from nimriz.store.batch import Batcher, Overflow
 from nimriz.store.db import StoreError
 from nimriz.web import wire
-from nimriz.web.http import Receive, Scope, Send, answer_json, answer_refused
+from nimriz.web.http import Headers, Receive, Scope, Send, answer_json, answer_refused
 from nimriz.web.limits import Buckets
 from nimriz.web.memory import Access, Memory
 from nimriz.web.metrics import Counters
@@ -39,6 +39,10 @@ _BATCH_DEPTH_MAX = jsontext.DEPTH_MAX + 2
 _IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 _CONTENT_TYPE = re.compile(rb'application/json[ \t]*(;[ \t]*charset=("?)utf-8\2[ \t]*)?', re.IGNORECASE)
 SURFACE = "conversion_tracking"
+_DECIDING = (
+    b"content-length", b"content-type", b"content-encoding", b"x-nim-timestamp", b"x-nim-signature",
+    b"idempotency-key",
+)  # fmt: skip
 
 log = structlog.get_logger()
 
@@ -50,10 +54,8 @@ class Delivery:
     workspace_id: str
     is_batch: bool
     query: bytes
-    client: str
     signed: SignedHeaders
     idempotency_keys: list[bytes]
-    body_bytes: int | None
 
 
 class Conversions:
@@ -125,34 +127,21 @@ class Conversions:
             raise Refused("not_found")
         if scope["method"] != "POST":
             raise Refused("method_not_allowed")
-        content_types: list[bytes] = []
-        timestamps: list[bytes] = []
-        signatures: list[bytes] = []
-        keys: list[bytes] = []
-        encoded = False
-        body_bytes = None
-        for name, value in scope["headers"]:
-            if name == b"x-nim-timestamp":
-                timestamps.append(value)
-            elif name == b"x-nim-signature":
-                signatures.append(value)
-            elif name == b"content-type":
-                content_types.append(value)
-            elif name == b"content-length":
-                body_bytes = int(value) if value.isdigit() else None
-            elif name == b"idempotency-key":
-                keys.append(value)
-            elif name == b"content-encoding":
-                encoded = True
-        if body_bytes is not None and body_bytes > (BATCH_BYTES_MAX if is_batch else BODY_BYTES_MAX):
+        sent = _sent(scope["headers"])
+        lengths = sent[b"content-length"]
+        body_bytes = int(lengths[0]) if lengths and lengths[0].isdigit() else 0
+        if body_bytes > (BATCH_BYTES_MAX if is_batch else BODY_BYTES_MAX):
             raise Refused("body_too_large")
-        if encoded or len(content_types) != 1 or not _CONTENT_TYPE.fullmatch(content_types[0].strip()):
+        types = sent[b"content-type"]
+        if sent[b"content-encoding"] or len(types) != 1 or not _CONTENT_TYPE.fullmatch(types[0].strip()):
             raise Refused("content_type_unsupported")
         try:
-            signed = signing.read_headers(timestamps, signatures, self._clock.now_ms() // 1000)
+            signed = signing.read_headers(
+                sent[b"x-nim-timestamp"], sent[b"x-nim-signature"], self._clock.now_ms() // 1000
+            )
         except SignatureRefused as refused:
             raise Refused(refused.code) from None
-        return Delivery(workspace_id, is_batch, scope["query_string"], _client(scope), signed, keys, body_bytes)
+        return Delivery(workspace_id, is_batch, scope["query_string"], signed, sent[b"idempotency-key"])
 
     async def _read_body(self, receive: Receive, delivery: Delivery) -> bytes:
         bound = BATCH_BYTES_MAX if delivery.is_batch else BODY_BYTES_MAX
@@ -264,6 +253,15 @@ class Conversions:
                 else:
                     self._counters.conversions_recorded += 1
         return answers
+
+
+def _sent(headers: Headers) -> dict[bytes, list[bytes]]:
+    """Every value of each header that decides something."""
+    sent: dict[bytes, list[bytes]] = {name: [] for name in _DECIDING}
+    for name, value in headers:
+        if name in sent:
+            sent[name].append(value)
+    return sent
 
 
 def _client(scope: Scope) -> str:

@@ -50,7 +50,8 @@ create table verdicts (
 create index verdicts_by_event on verdicts (workspace_id, event_id, seq);
 @append_only verdicts;
 
--- A dated settlement of a follow-on; the newest of an event stands.
+-- A dated settlement of a follow-on; the newest of an event stands. Amounts are integers as text, since
+-- 93 of the largest sales in one order come to more than 64 bits; '' stands for none.
 create table settlements (
     seq @sequence,
     workspace_id text not null,
@@ -58,9 +59,9 @@ create table settlements (
     judged_at_ms bigint not null,
     status text not null,
     currency text not null,
-    applied_minor bigint not null,
-    excess_minor bigint not null,
-    remaining_minor bigint
+    applied_minor text not null,
+    excess_minor text not null,
+    remaining_minor text not null
 );
 create index settlements_by_event on settlements (workspace_id, event_id, seq);
 @append_only settlements;
@@ -186,7 +187,8 @@ create table test_verdicts (
 create index test_verdicts_by_event on test_verdicts (workspace_id, event_id, seq);
 @no_update test_verdicts;
 
--- A dated settlement of a follow-on; the newest of an event stands.
+-- A dated settlement of a follow-on; the newest of an event stands. Amounts are integers as text, since
+-- 93 of the largest sales in one order come to more than 64 bits; '' stands for none.
 create table test_settlements (
     seq @sequence,
     workspace_id text not null,
@@ -194,9 +196,9 @@ create table test_settlements (
     judged_at_ms bigint not null,
     status text not null,
     currency text not null,
-    applied_minor bigint not null,
-    excess_minor bigint not null,
-    remaining_minor bigint
+    applied_minor text not null,
+    excess_minor text not null,
+    remaining_minor text not null
 );
 create index test_settlements_by_event on test_settlements (workspace_id, event_id, seq);
 @no_update test_settlements;
