@@ -16,8 +16,9 @@ from nimriz.base.clock import Clock, to_rfc3339
 from nimriz.config import Settings
 from nimriz.core import changes, credentials, ledger, links
 from nimriz.core.attribution import TokenReader
+from nimriz.core.intake import Answer, Authentic
 from nimriz.core.mode import MODES
-from nimriz.core.recording import Answer, Authentic, Recorder
+from nimriz.core.recording import Recorder
 from nimriz.installation import ClickLogs, Installation, open_installation
 from nimriz.parent import die_with_parent
 from nimriz.store.batch import Batcher

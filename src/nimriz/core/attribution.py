@@ -170,24 +170,32 @@ def by_named(named: Verdict) -> Verdict:
     return named._replace(method="related") if named.status == "attributed" else named
 
 
-def tie(tx: Tx, mode: Mode, outcome: Outcome, click: Click, now_ms: int) -> int | None:
-    """Tie the outcome's person to a click, from 300 s before the outcome's own time on.
+def tie(tx: Tx, mode: Mode, pairs: Iterable[tuple[Outcome, Click]], now_ms: int) -> list[tuple[str, int]]:
+    """Tie persons to clicks, each from 300 s before the outcome's own time on.
 
-    Returns the first event time (ms) from which this says something new, or None when it does not.
+    Returns (person id, event time in ms from which their outcomes may be judged otherwise), for the ties
+    that say something new.
     """
-    from_ms = outcome.event_time_ms - GRACE_MS
-    known: Params = {
-        "person_id": outcome.person_id,
-        "clicked_at_ms": click.clicked_at_ms,
-        "click_id": click.click_id,
-        "from_ms": from_ms,
-    }
-    if tx.one(_ALREADY_TIED[mode], known) is not None:
-        return None
-    tied = {**known, **click._asdict()}
-    tied |= {"workspace_id": outcome.workspace_id, "event_id": outcome.event_id, "tied_at_ms": now_ms}
-    tx.run(_TIE[mode], tied)
-    return from_ms
+    earliest: dict[tuple[str, str], tuple[Outcome, Click]] = {}
+    for outcome, click in pairs:
+        key = (outcome.person_id, click.click_id)
+        if key not in earliest or outcome.event_time_ms < earliest[key][0].event_time_ms:
+            earliest[key] = (outcome, click)
+    rows = []
+    concerned: dict[str, int] = {}
+    for outcome, click in earliest.values():
+        from_ms = outcome.event_time_ms - GRACE_MS
+        known: Params = {
+            "person_id": outcome.person_id,
+            "clicked_at_ms": click.clicked_at_ms,
+            "click_id": click.click_id,
+            "from_ms": from_ms,
+        }
+        if tx.one(_ALREADY_TIED[mode], known) is None:
+            rows.append((outcome.workspace_id, outcome.person_id, *click, from_ms, outcome.event_id, now_ms))
+            concerned[outcome.person_id] = min(from_ms, concerned.get(outcome.person_id, from_ms))
+    tx.many(_TIE[mode], rows)
+    return list(concerned.items())
 
 
 def standing(tx: Tx, mode: Mode, workspace_id: str, event_id: str) -> Verdict | None:

@@ -7,7 +7,7 @@ field, with codes that never change and without the values that were sent.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -16,6 +16,7 @@ from nimriz.base.clock import from_rfc3339
 from nimriz.base.errors import FieldError, Refused
 from nimriz.base.jsontext import Number
 from nimriz.base.money import AmountRefused, currency_code, to_minor
+from nimriz.core.claim import Claim
 from nimriz.core.ledger import FOLLOW_ONS, Outcome
 from nimriz.core.persons import Readable
 
@@ -26,23 +27,6 @@ METADATA_BYTES_MAX = 4_096
 QUANTITY_MAX = 2**31 - 1
 _INTEGER = re.compile(r"-?[0-9]{1,15}")
 _LONG_INTEGER = re.compile(r"-?[0-9]+")
-
-
-class Claim(NamedTuple):
-    """What a caller says happened. None means that the field was not sent."""
-
-    event_name: str
-    event_id: str
-    event_time_ms: int | None
-    click_id: str | None
-    external_id: str | None
-    value_minor: int | None
-    currency: str | None
-    order_id: str | None
-    quantity: int | None
-    related_order_id: str | None
-    related_event_id: str | None
-    metadata: bytes | None
 
 
 _Id = Annotated[str, StringConstraints(min_length=1, max_length=255)]

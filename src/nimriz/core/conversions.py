@@ -117,17 +117,17 @@ def order_of(tx: Tx, mode: Mode, sale: Outcome) -> Order | None:
     order = Order(sale.currency)
     events = [sale]
     if sale.order_id:
-        events = ledger.sales_of_order(tx, mode, sale.workspace_id, sale.order_id)
+        events = ledger.sales_of_orders(tx, mode, sale.workspace_id, [sale.order_id])
     sales = sorted((e for e in events if e.currency == sale.currency), key=lambda e: e.turn)
     follow_ons: dict[str, Outcome] = {}
     for event in [e for e in sales if not _reinstates(tx, mode, e)]:
         order.sales.append(event.event_id)
         order.gross_minor += event.value_minor or 0
         order.taken_back_minor += sum(settlement.moved_from(tx, mode, event.workspace_id, event.event_id).values())
-        named_by = ledger.naming_event(tx, mode, event.workspace_id, event.event_id, _ALL)
+        named_by = ledger.naming_events(tx, mode, event.workspace_id, [event.event_id], _ALL)
         follow_ons.update((o.event_id, o) for o in named_by if o.is_follow_on)
     if sale.order_id:
-        named_by = ledger.naming_order(tx, mode, sale.workspace_id, sale.order_id, _ALL)
+        named_by = ledger.naming_orders(tx, mode, sale.workspace_id, [sale.order_id], _ALL)
         follow_ons.update((o.event_id, o) for o in named_by)
     for follow_on in sorted(follow_ons.values(), key=lambda o: o.turn):
         _add_follow_on(tx, mode, order, follow_on)
@@ -145,7 +145,7 @@ def _add_follow_on(tx: Tx, mode: Mode, order: Order, follow_on: Outcome) -> None
     order.follow_ons.append(follow_on.event_id)
     order.excess_minor += settled.excess_minor
     if follow_on.event_name == "reversal":
-        named_by = ledger.naming_event(tx, mode, follow_on.workspace_id, follow_on.event_id, _ALL)
+        named_by = ledger.naming_events(tx, mode, follow_on.workspace_id, [follow_on.event_id], _ALL)
         order.reinstatements += [o.event_id for o in named_by if o.event_name == "sale"]
 
 

@@ -2,63 +2,68 @@
 
 The order of arrival must not matter, so nothing is decided by it: an outcome's verdict and settlement
 are functions of the set of outcomes. A Hearing finds who is concerned, asks `attribution` and
-`settlement`, and appends what has changed. Past its budget the rest goes to the docket (table docket,
-owned here), which a background job works off within seconds.
+`settlement`, and appends what has changed. Past its budget the rest goes to the docket.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeGuard
 
-from nimriz.core import attribution, ledger, settlement
-from nimriz.core.attribution import RELATED_INVALID, RELATED_PENDING, TokenReader, Verdict
+from nimriz.core import attribution, docket, settlement
+from nimriz.core.attribution import RELATED_INVALID, RELATED_PENDING, Click, TokenReader, Verdict
+from nimriz.core.docket import Entry, Subject
 from nimriz.core.ledger import Outcome
-from nimriz.core.mode import Mode, by_mode
+from nimriz.core.mode import Mode
+from nimriz.core.relations import Relations, Unnamed
 from nimriz.core.settlement import NO_MONEY, Settlement
 from nimriz.store.db import Tx
 
 # The sales that settle together: (order id, currency), or ('', event id) for a sale without order id.
 Order = tuple[str, str]
 
-_ENTER = by_mode(
-    "insert into @docket (workspace_id, subject, subject_id, from_ms, after_event_id, entered_at_ms) "
-    "values (:workspace_id, :subject, :subject_id, :from_ms, '', :now_ms) "
-    "on conflict (workspace_id, subject, subject_id) do update set after_event_id = '', "
-    "from_ms = case when excluded.from_ms < @docket.from_ms then excluded.from_ms else @docket.from_ms end"
-)
+NO_CLICKS: Mapping[str, Click | str] = {}
 
 
 class Hearing:
     """One transaction's judging for one workspace and mode. Remembers what it has read."""
 
-    def __init__(self, tx: Tx, mode: Mode, workspace_id: str, reader: TokenReader, now_ms: int, budget: int) -> None:
+    def __init__(
+        self,
+        tx: Tx,
+        mode: Mode,
+        workspace_id: str,
+        reader: TokenReader,
+        now_ms: int,
+        budget: int,
+        clicks: Mapping[str, Click | str] = NO_CLICKS,
+    ) -> None:
         self._tx, self._mode, self._workspace_id, self._now_ms = tx, mode, workspace_id, now_ms
         self._reader = reader
         self._budget = budget
-        self._outcomes: dict[str, Outcome | None] = {}
-        self._naming_event: dict[str, list[Outcome]] = {}
-        self._naming_order: dict[str, list[Outcome]] = {}
-        self._order_sales: dict[str, list[Outcome]] = {}
+        # What tokens have been opened already, by event id.
+        self._clicks = clicks
+        self._relations = Relations(tx, mode, workspace_id, budget + 1)
+        self._new: set[str] = set()
         self._stood: dict[str, Verdict | None] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._settlements: dict[str, Settlement] = {}
         # The orders to settle, each with an event that asked for it.
         self._orders: dict[Order, str] = {}
 
-    def hear(self, new: Iterable[Outcome], again: Iterable[Outcome] = ()) -> None:
+    def hear(self, new: Sequence[Outcome], again: Iterable[Outcome] = ()) -> None:
         """Judge outcomes just appended, and those to be judged `again`, and all that they concern."""
-        new = list(new)
-        for outcome in new:
-            self._outcomes[outcome.event_id] = outcome
-            self._stood[outcome.event_id] = None
+        if new:
+            self._relations.read_around(new)
+        self._new = {outcome.event_id for outcome in new}
         queue: deque[Outcome] = deque(new)
         for outcome in new:
             # What names a new outcome is concerned by its being there, whatever its verdict.
             queue.extend(self._dependents(outcome))
             if outcome.event_name == "reversal":
                 # A sale that names it was a sale until now, and is a reinstatement from now on.
-                for sale in self._named_by_sales(outcome):
+                for sale in self._relations.reinstating([outcome]):
                     queue.extend(self._dependents(sale))
                     self._orders[_order(sale)] = sale.event_id
         queue.extend(again)
@@ -67,8 +72,12 @@ class Hearing:
 
     def hear_again(self, event_ids: Iterable[str]) -> None:
         """Judge events that are in the ledger already, and all that they concern."""
-        outcomes = [outcome for event_id in event_ids if (outcome := self._outcome(event_id)) is not None]
+        outcomes = [found for event_id in event_ids if (found := self._relations.outcome(event_id)) is not None]
         self.hear((), [*outcomes, *(d for outcome in outcomes for d in self._dependents(outcome))])
+
+    def postpone_person(self, person_id: str, from_ms: int) -> None:
+        """Have the leads and sales of a person judged again, from an event time on, in the background."""
+        self._postpone("person", person_id, from_ms)
 
     def verdict(self, event_id: str) -> Verdict:
         """The verdict that stands after this hearing."""
@@ -77,87 +86,30 @@ class Hearing:
             raise LookupError("an outcome without a verdict")
         return verdict
 
-    def settlement(self, event_id: str) -> Settlement | None:
+    def settlement(self, outcome: Outcome) -> Settlement | None:
         """The settlement that stands after this hearing; None for what moves no money."""
-        outcome = self._outcome(event_id)
-        if outcome is None or not outcome.is_follow_on:
+        if not outcome.is_follow_on:
             return None
-        stands = self._settlements.get(event_id) or settlement.standing(
-            self._tx, self._mode, self._workspace_id, event_id
+        stands = self._settlements.get(outcome.event_id) or settlement.standing(
+            self._tx, self._mode, self._workspace_id, outcome.event_id
         )
-        return None if stands is None or stands == NO_MONEY else stands
-
-    # --- who names whom -----------------------------------------------------------------------------
-
-    def _outcome(self, event_id: str) -> Outcome | None:
-        if event_id not in self._outcomes:
-            self._outcomes[event_id] = ledger.find(self._tx, self._mode, self._workspace_id, event_id)
-        return self._outcomes[event_id]
-
-    def _named_by(self, event_id: str) -> list[Outcome]:
-        """Who names this event. Longer than the budget means: too many for this hearing."""
-        if event_id not in self._naming_event:
-            self._naming_event[event_id] = ledger.naming_event(
-                self._tx, self._mode, self._workspace_id, event_id, self._budget + 1
-            )
-        return self._naming_event[event_id]
-
-    def _named_by_order(self, order_id: str) -> list[Outcome]:
-        if order_id not in self._naming_order:
-            self._naming_order[order_id] = ledger.naming_order(
-                self._tx, self._mode, self._workspace_id, order_id, self._budget + 1
-            )
-        return self._naming_order[order_id]
-
-    def _named_by_sales(self, reversal: Outcome) -> list[Outcome]:
-        return [o for o in self._named_by(reversal.event_id) if o.event_name == "sale"]
+        return None if stands == NO_MONEY else stands
 
     def _dependents(self, outcome: Outcome) -> list[Outcome]:
         """Whose verdict is made from this outcome's."""
-        dependents = self._named_by(outcome.event_id)
+        dependents = self._relations.named_by(outcome.event_id)
         if outcome.event_name == "sale" and outcome.order_id:
-            dependents = dependents + self._named_by_order(outcome.order_id)
+            dependents = dependents + self._relations.named_by_order(outcome.order_id)
         if len(dependents) > self._budget:
-            self._enter("event", outcome.event_id)
+            self._postpone("event", outcome.event_id)
             return []
         return dependents
-
-    def _reinstated(self, outcome: Outcome) -> Outcome | None:
-        """The reversal that this sale reinstates; None for every other outcome."""
-        if outcome.event_name != "sale" or not outcome.related_event_id:
-            return None
-        named = self._outcome(outcome.related_event_id)
-        return named if named is not None and named.event_name == "reversal" else None
-
-    def _sale_events_of(self, order_id: str) -> list[Outcome]:
-        """The order's sale events in every currency, earliest first, those that reinstate included."""
-        if order_id not in self._order_sales:
-            sales = ledger.sales_of_order(self._tx, self._mode, self._workspace_id, order_id)
-            self._order_sales[order_id] = sorted(sales, key=lambda sale: sale.turn)
-        return self._order_sales[order_id]
-
-    def _sales_of(self, order_id: str) -> list[Outcome]:
-        """The order's sales in every currency, earliest first; what reinstates is no sale."""
-        return [sale for sale in self._sale_events_of(order_id) if self._reinstated(sale) is None]
-
-    def _named(self, follow_on: Outcome) -> Outcome | Verdict:
-        """The lead or sale that a follow-on names, or the verdict that says why there is none."""
-        if follow_on.related_event_id:
-            named = self._outcome(follow_on.related_event_id)
-            if named is None:
-                return RELATED_PENDING
-            other_order = follow_on.related_order_id and follow_on.related_order_id != named.order_id
-            if named.is_follow_on or other_order or self._reinstated(named) is not None:
-                return RELATED_INVALID
-            return named
-        for sale in self._sales_of(follow_on.related_order_id):
-            if follow_on.currency in ("", sale.currency):
-                return sale
-        return RELATED_PENDING
 
     # --- verdicts -----------------------------------------------------------------------------------
 
     def _standing(self, event_id: str) -> Verdict | None:
+        if event_id in self._new:
+            return None
         if event_id not in self._stood:
             self._stood[event_id] = attribution.standing(self._tx, self._mode, self._workspace_id, event_id)
         return self._stood[event_id]
@@ -167,7 +119,7 @@ class Hearing:
         while queue:
             outcome = queue.popleft()
             if outcome.event_id not in heard and len(heard) >= self._budget:
-                self._enter("event", outcome.event_id)
+                self._postpone("event", outcome.event_id)
                 continue
             heard[outcome.event_id] = None
             before = self._verdicts.get(outcome.event_id) or self._standing(outcome.event_id)
@@ -182,48 +134,52 @@ class Hearing:
         attribution.append(self._tx, self._mode, self._workspace_id, changed, self._now_ms)
 
     def _judge(self, outcome: Outcome) -> Verdict:
-        named = self._named(outcome) if outcome.is_follow_on else self._reinstated(outcome)
-        if isinstance(named, Verdict):
-            return named
+        relations = self._relations
+        named = relations.named(outcome) if outcome.is_follow_on else relations.reinstated(outcome)
+        if isinstance(named, Unnamed):
+            return RELATED_PENDING if named is Unnamed.PENDING else RELATED_INVALID
         if named is not None:
             # Not judged yet: it waits in the queue, and we are asked again after it.
             known = self._verdicts.get(named.event_id) or self._standing(named.event_id)
             return RELATED_PENDING if known is None else attribution.by_named(known)
         click = None
         if outcome.click_token:
-            click = self._reader.read(self._tx, self._workspace_id, outcome.click_token)
+            click = self._clicks.get(outcome.event_id) or self._reader.read(
+                self._tx, self._workspace_id, outcome.click_token
+            )
         return attribution.by_identity(self._tx, self._mode, outcome, click)
 
     # --- money --------------------------------------------------------------------------------------
 
     def _touch_orders(self, outcome: Outcome) -> None:
         """Note the orders that must be settled again because of this outcome."""
+        relations = self._relations
         if outcome.event_name == "lead":
             return
-        reversal = self._reinstated(outcome)
+        reversal = relations.reinstated(outcome)
         if outcome.event_name == "sale" and reversal is None:
-            if outcome.order_id or self._named_by(outcome.event_id):
+            if outcome.order_id or relations.named_by(outcome.event_id):
                 self._orders[_order(outcome)] = outcome.event_id
             return
         follow_on = reversal or outcome
-        named = self._named(follow_on)
-        if isinstance(named, Outcome) and named.event_name == "sale" and _same_currency(follow_on, named):
+        named = relations.named(follow_on)
+        if _settles_with(named, follow_on):
             self._orders[_order(named)] = outcome.event_id
         elif reversal is None:
             self._settlements[outcome.event_id] = self._unsettled(outcome, named)
-        if self._standing(outcome.event_id) is not None:
+        if outcome.event_id not in self._new:
             # It may have taken money from another order before.
             for sale_id in settlement.moved_by(self._tx, self._mode, self._workspace_id, outcome.event_id):
-                sale = self._outcome(sale_id)
+                sale = relations.outcome(sale_id)
                 if sale is not None:
                     self._orders[_order(sale)] = sale_id
 
-    def _unsettled(self, follow_on: Outcome, named: Outcome | Verdict) -> Settlement:
+    def _unsettled(self, follow_on: Outcome, named: Outcome | Unnamed) -> Settlement:
         """Where a follow-on stands that belongs to no order."""
         if isinstance(named, Outcome) and named.event_name == "lead":
             return NO_MONEY
-        missing = named == RELATED_PENDING and not (
-            not follow_on.related_event_id and self._sales_of(follow_on.related_order_id)
+        missing = named is Unnamed.PENDING and (
+            follow_on.related_event_id or not self._relations.sales_of(follow_on.related_order_id)
         )
         return Settlement("pending" if missing else "mismatch", follow_on.currency)
 
@@ -238,64 +194,55 @@ class Hearing:
         settlement.append(self._tx, self._mode, self._workspace_id, changed, self._now_ms)
 
     def _settle(self, order: Order, asked_by: str) -> None:
+        relations = self._relations
         order_id, currency_or_event = order
         if order_id:
-            sale_events = [s for s in self._sale_events_of(order_id) if s.currency == currency_or_event]
-            naming = list(self._named_by_order(order_id))
+            sale_events = [s for s in relations.sale_events_of(order_id) if s.currency == currency_or_event]
+            naming = list(relations.named_by_order(order_id))
         else:
-            sale = self._outcome(currency_or_event)
+            sale = relations.outcome(currency_or_event)
             sale_events = [] if sale is None else [sale]
             naming = []
         for sale in sale_events:
-            naming += self._named_by(sale.event_id)
+            naming += relations.named_by(sale.event_id)
         if not naming:
             return
         if len(naming) > self._budget:
-            self._postpone(order, asked_by)
+            self._postpone("event", asked_by)
+            self._settlements.update(self._pending_in(order))
             return
         follow_ons: dict[str, tuple[Outcome, Outcome]] = {}
         for follow_on in naming:
-            named = self._named(follow_on) if follow_on.is_follow_on else RELATED_INVALID
-            if isinstance(named, Outcome) and _order(named) == order and _same_currency(follow_on, named):
+            named = relations.named(follow_on) if follow_on.is_follow_on else Unnamed.INVALID
+            if _settles_with(named, follow_on) and _order(named) == order:
                 follow_ons[follow_on.event_id] = (follow_on, named)
         reversals = [follow_on for follow_on, _ in follow_ons.values() if follow_on.event_name == "reversal"]
-        reinstatements = [sale for reversal in reversals for sale in self._named_by_sales(reversal)]
-        sales = [sale for sale in sale_events if self._reinstated(sale) is None]
-        replayed = settlement.replay(sales, follow_ons, reinstatements)
+        sales = [sale for sale in sale_events if relations.reinstated(sale) is None]
+        replayed = settlement.replay(sales, follow_ons, relations.reinstating(reversals))
         self._settlements.update(replayed.settlements)
         sale_ids = [sale.event_id for sale in sale_events]
         settlement.move(self._tx, self._mode, self._workspace_id, sale_ids, replayed.moved, self._now_ms)
 
-    def _postpone(self, order: Order, asked_by: str) -> None:
-        """Leave a crowded order to the background; what is new in it is pending until then."""
-        self._enter("event", asked_by)
-        for event_id, stood in self._stood.items():
-            outcome = self._outcomes.get(event_id)
-            if stood is None and outcome is not None and outcome.is_follow_on:
-                named = self._named(outcome)
-                if isinstance(named, Outcome) and _order(named) == order:
-                    self._settlements[event_id] = Settlement("pending", outcome.currency or named.currency)
+    def _pending_in(self, order: Order) -> dict[str, Settlement]:
+        """What is new in an order that is left to the background is pending until then."""
+        pending: dict[str, Settlement] = {}
+        for event_id in self._new:
+            outcome = self._relations.outcome(event_id)
+            if outcome is not None and outcome.is_follow_on:
+                named = self._relations.named(outcome)
+                if _settles_with(named, outcome) and _order(named) == order:
+                    pending[event_id] = Settlement("pending", outcome.currency or named.currency)
+        return pending
 
-    def enter_person(self, person_id: str, from_ms: int) -> None:
-        """Have the leads and sales of a person judged again, from an event time on, in the background."""
-        self._enter("person", person_id, from_ms)
-
-    def _enter(self, subject: str, subject_id: str, from_ms: int = 0) -> None:
-        self._tx.run(
-            _ENTER[self._mode],
-            {
-                "workspace_id": self._workspace_id,
-                "subject": subject,
-                "subject_id": subject_id,
-                "from_ms": from_ms,
-                "now_ms": self._now_ms,
-            },
-        )
+    def _postpone(self, subject: Subject, subject_id: str, from_ms: int = 0) -> None:
+        entry = Entry(self._workspace_id, subject, subject_id)
+        docket.enter(self._tx, self._mode, entry, from_ms, self._now_ms)
 
 
 def _order(sale: Outcome) -> Order:
     return (sale.order_id, sale.currency) if sale.order_id else ("", sale.event_id)
 
 
-def _same_currency(follow_on: Outcome, named: Outcome) -> bool:
-    return follow_on.currency in ("", named.currency)
+def _settles_with(named: Outcome | Unnamed, follow_on: Outcome) -> TypeGuard[Outcome]:
+    """Whether what a follow-on names is a sale whose money it moves."""
+    return isinstance(named, Outcome) and named.event_name == "sale" and follow_on.currency in ("", named.currency)

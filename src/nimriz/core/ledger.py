@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from nimriz.base.clock import DAY_MS
 from nimriz.core.mode import Mode, by_mode
-from nimriz.store.db import Params, Row, Tx
+from nimriz.store.db import Params, Tx
 
 FOLLOW_ONS = frozenset({"refund", "cancellation", "reversal"})
 IDEMPOTENCY_KEY_MS = DAY_MS
@@ -57,17 +57,18 @@ class Outcome(NamedTuple):
 _COLUMNS = ", ".join(Outcome._fields)
 _APPEND = by_mode(f"insert into @outcomes ({_COLUMNS}) values ({', '.join(':' + f for f in Outcome._fields)})")
 _FIND = by_mode(f"select {_COLUMNS} from @outcomes where workspace_id = :workspace_id and event_id = :event_id")
-_NAMING_EVENT = by_mode(
-    f"select {_COLUMNS} from @outcomes where workspace_id = :workspace_id and related_event_id = :event_id "
-    "and related_event_id <> '' order by event_time_ms, event_id limit :limit_count"
+_FIND_EACH = by_mode(f"select {_COLUMNS} from @outcomes where workspace_id = :workspace_id and event_id in (:keys)")
+_NAMING_EVENTS = by_mode(
+    f"select {_COLUMNS} from @outcomes where workspace_id = :workspace_id and related_event_id in (:keys) "
+    "and related_event_id <> '' limit :limit_count"
 )
-_NAMING_ORDER = by_mode(
-    f"select {_COLUMNS} from @outcomes where workspace_id = :workspace_id and related_order_id = :order_id "
+_NAMING_ORDERS = by_mode(
+    f"select {_COLUMNS} from @outcomes where workspace_id = :workspace_id and related_order_id in (:keys) "
     "and related_order_id <> '' and related_event_id = '' and event_name in ('refund', 'cancellation', 'reversal') "
-    "order by event_time_ms, event_id limit :limit_count"
+    "limit :limit_count"
 )
-_SALES_OF_ORDER = by_mode(
-    f"select {_COLUMNS} from @outcomes where workspace_id = :workspace_id and order_id = :order_id "
+_SALES_OF_ORDERS = by_mode(
+    f"select {_COLUMNS} from @outcomes where workspace_id = :workspace_id and order_id in (:keys) "
     "and order_id <> '' and event_name = 'sale'"
 )
 _OF_PERSON = by_mode(
@@ -75,9 +76,9 @@ _OF_PERSON = by_mode(
     "and (event_time_ms > :from_ms or event_time_ms = :from_ms and event_id > :after_event_id) "
     "and event_name in ('lead', 'sale') order by event_time_ms, event_id limit :limit_count"
 )
-_KEY = by_mode(
-    "select event_id, first_at_ms from @idempotency_keys "
-    "where workspace_id = :workspace_id and idempotency_key = :idempotency_key"
+_KEYS = by_mode(
+    "select idempotency_key, event_id from @idempotency_keys where workspace_id = :workspace_id "
+    "and idempotency_key in (:keys) and first_at_ms >= :since_ms"
 )
 _BIND_KEY = by_mode(
     "insert into @idempotency_keys (workspace_id, idempotency_key, event_id, first_at_ms) "
@@ -88,10 +89,6 @@ _BIND_KEY = by_mode(
 _FORGET_KEYS = by_mode("delete from @idempotency_keys where first_at_ms < :before_ms")
 
 
-def _outcome(row: Row) -> Outcome:
-    return Outcome._make(row)
-
-
 def append(tx: Tx, mode: Mode, outcomes: Sequence[Outcome]) -> None:
     """Append rows whose event ids are new. The database refuses a second row of one event id."""
     tx.many(_APPEND[mode], outcomes)
@@ -100,24 +97,31 @@ def append(tx: Tx, mode: Mode, outcomes: Sequence[Outcome]) -> None:
 def find(tx: Tx, mode: Mode, workspace_id: str, event_id: str) -> Outcome | None:
     """The outcome of an event id."""
     row = tx.one(_FIND[mode], {"workspace_id": workspace_id, "event_id": event_id})
-    return None if row is None else _outcome(row)
+    return None if row is None else Outcome._make(row)
 
 
-def naming_event(tx: Tx, mode: Mode, workspace_id: str, event_id: str, limit: int) -> list[Outcome]:
-    """At most `limit` outcomes whose `related_event_id` is this event id."""
-    params: Params = {"workspace_id": workspace_id, "event_id": event_id, "limit_count": limit}
-    return [_outcome(row) for row in tx.all(_NAMING_EVENT[mode], params)]
+def find_each(tx: Tx, mode: Mode, workspace_id: str, event_ids: Sequence[str]) -> list[Outcome]:
+    """The outcomes of those event ids that are there."""
+    rows = tx.each(_FIND_EACH[mode], event_ids, {"workspace_id": workspace_id})
+    return [Outcome._make(row) for row in rows]
 
 
-def naming_order(tx: Tx, mode: Mode, workspace_id: str, order_id: str, limit: int) -> list[Outcome]:
-    """At most `limit` follow-ons that name this order, and no event."""
-    params: Params = {"workspace_id": workspace_id, "order_id": order_id, "limit_count": limit}
-    return [_outcome(row) for row in tx.all(_NAMING_ORDER[mode], params)]
+def naming_events(tx: Tx, mode: Mode, workspace_id: str, event_ids: Sequence[str], limit: int) -> list[Outcome]:
+    """Outcomes whose `related_event_id` is one of these; about `limit` are enough when there are more."""
+    params: Params = {"workspace_id": workspace_id, "limit_count": limit}
+    return [Outcome._make(row) for row in tx.each(_NAMING_EVENTS[mode], event_ids, params)]
 
 
-def sales_of_order(tx: Tx, mode: Mode, workspace_id: str, order_id: str) -> list[Outcome]:
-    """Every sale event with this order id, of any currency, those that reinstate included."""
-    return [_outcome(r) for r in tx.all(_SALES_OF_ORDER[mode], {"workspace_id": workspace_id, "order_id": order_id})]
+def naming_orders(tx: Tx, mode: Mode, workspace_id: str, order_ids: Sequence[str], limit: int) -> list[Outcome]:
+    """Follow-ons that name one of these orders, and no event; about `limit` are enough when there are more."""
+    params: Params = {"workspace_id": workspace_id, "limit_count": limit}
+    return [Outcome._make(row) for row in tx.each(_NAMING_ORDERS[mode], order_ids, params)]
+
+
+def sales_of_orders(tx: Tx, mode: Mode, workspace_id: str, order_ids: Sequence[str]) -> list[Outcome]:
+    """Every sale event with one of these order ids, of any currency, those that reinstate included."""
+    rows = tx.each(_SALES_OF_ORDERS[mode], order_ids, {"workspace_id": workspace_id})
+    return [Outcome._make(row) for row in rows]
 
 
 def of_person(tx: Tx, mode: Mode, person_id: str, after: tuple[int, str], limit: int) -> list[Outcome]:
@@ -128,15 +132,13 @@ def of_person(tx: Tx, mode: Mode, person_id: str, after: tuple[int, str], limit:
         "after_event_id": after[1],
         "limit_count": limit,
     }
-    return [_outcome(row) for row in tx.all(_OF_PERSON[mode], params)]
+    return [Outcome._make(row) for row in tx.all(_OF_PERSON[mode], params)]
 
 
-def key_holder(tx: Tx, mode: Mode, workspace_id: str, key: str, now_ms: int) -> str | None:
-    """The event id that an Idempotency-Key has been bound to in the last 24 h."""
-    row = tx.one(_KEY[mode], {"workspace_id": workspace_id, "idempotency_key": key})
-    if row is None or now_ms - int(row[1]) > IDEMPOTENCY_KEY_MS:
-        return None
-    return str(row[0])
+def key_holders(tx: Tx, mode: Mode, workspace_id: str, keys: Sequence[str], now_ms: int) -> dict[str, str]:
+    """The event ids to which Idempotency-Keys have been bound in the last 24 h, by key."""
+    since: Params = {"workspace_id": workspace_id, "since_ms": now_ms - IDEMPOTENCY_KEY_MS}
+    return dict(tx.each(_KEYS[mode], keys, since))
 
 
 def bind_keys(tx: Tx, mode: Mode, rows: Iterable[tuple[str, str, str, int]]) -> None:

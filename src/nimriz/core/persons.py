@@ -8,9 +8,11 @@ with metadata and no external id has a person of its own.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nimriz.base.ids import new_id
+from nimriz.core.claim import Claim
 from nimriz.core.mode import Mode, by_mode
 from nimriz.core.vault import PersonKey, Vault
 from nimriz.store.db import Tx
@@ -19,7 +21,9 @@ _KEY_SALT_BYTES = 16
 _EXTERNAL_ID = b"external_id"
 _METADATA = b"metadata"
 
-_LOOK_UP = by_mode("select person_id, key_salt from @persons where workspace_id = :workspace_id and lookup = :lookup")
+_LOOK_UP = by_mode(
+    "select lookup, person_id, key_salt from @persons where workspace_id = :workspace_id and lookup in (:keys)"
+)
 _ADD = by_mode(
     "insert into @persons (person_id, workspace_id, lookup, key_salt, external_id_sealed, created_at_ms) "
     "values (:person_id, :workspace_id, :lookup, :key_salt, :external_id_sealed, :created_at_ms)"
@@ -38,7 +42,6 @@ class Person:
 
     person_id: str
     key: PersonKey
-    known: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,46 +58,42 @@ NOTHING = Readable(None, None)
 def find_id(tx: Tx, mode: Mode, vault: Vault, workspace_id: str, external_id: str) -> str | None:
     """The person id that an external id stands for today."""
     lookup = vault.lookup(workspace_id, external_id)
-    row = tx.one(_LOOK_UP[mode], {"workspace_id": workspace_id, "lookup": lookup})
-    return None if row is None else str(row[0])
+    rows = tx.each(_LOOK_UP[mode], [lookup], {"workspace_id": workspace_id})
+    return str(rows[0][1]) if rows else None
 
 
-def find_or_add(tx: Tx, mode: Mode, vault: Vault, workspace_id: str, external_id: str | None, now_ms: int) -> Person:
-    """The person of an external id, made now if new; without one, a new person for this event alone."""
-    lookup = None
-    if external_id is not None:
-        lookup = vault.lookup(workspace_id, external_id)
-        row = tx.one(_LOOK_UP[mode], {"workspace_id": workspace_id, "lookup": lookup})
-        if row is not None:
-            return Person(str(row[0]), vault.person(bytes(row[1])), known=True)
-    salt = os.urandom(_KEY_SALT_BYTES)
-    person = Person(new_id(now_ms), vault.person(salt), known=False)
-    sealed = b"" if external_id is None else person.key.seal(external_id.encode(), _EXTERNAL_ID)
-    tx.run(
-        _ADD[mode],
-        {
-            "person_id": person.person_id,
-            "workspace_id": workspace_id,
-            "lookup": lookup,
-            "key_salt": salt,
-            "external_id_sealed": sealed,
-            "created_at_ms": now_ms,
-        },
-    )
-    return person
-
-
-def add_metadata(tx: Tx, mode: Mode, person: Person, workspace_id: str, event_id: str, metadata: bytes) -> None:
-    """Keep an event's metadata, sealed under its person's key."""
-    tx.run(
-        _ADD_METADATA[mode],
-        {
-            "workspace_id": workspace_id,
-            "event_id": event_id,
-            "person_id": person.person_id,
-            "sealed": person.key.seal(metadata, _METADATA),
-        },
-    )
+def of_claims(
+    tx: Tx, mode: Mode, vault: Vault, workspace_id: str, claims: Sequence[Claim], now_ms: int
+) -> dict[str, Person]:
+    """The person of each claim that has one, by event id; new ones are made, and metadata is kept."""
+    lookups = {c.external_id: vault.lookup(workspace_id, c.external_id) for c in claims if c.external_id is not None}
+    known: dict[bytes, Person] = {}
+    if lookups:
+        for lookup, person_id, salt in tx.each(_LOOK_UP[mode], list(lookups.values()), {"workspace_id": workspace_id}):
+            known[lookup] = Person(person_id, vault.person(salt))
+    made: list[tuple[str, str, bytes | None, bytes, bytes, int]] = []
+    kept: list[tuple[str, str, str, bytes]] = []
+    found: dict[str, Person] = {}
+    for claim in claims:
+        if claim.external_id is None and claim.metadata is None:
+            continue
+        lookup = None if claim.external_id is None else lookups[claim.external_id]
+        person = None if lookup is None else known.get(lookup)
+        if person is None:
+            salt = os.urandom(_KEY_SALT_BYTES)
+            person = Person(new_id(now_ms), vault.person(salt))
+            sealed = b""
+            if lookup is not None and claim.external_id is not None:
+                known[lookup] = person
+                sealed = person.key.seal(claim.external_id.encode(), _EXTERNAL_ID)
+            made.append((person.person_id, workspace_id, lookup, salt, sealed, now_ms))
+        if claim.metadata is not None:
+            sealed = person.key.seal(claim.metadata, _METADATA)
+            kept.append((workspace_id, claim.event_id, person.person_id, sealed))
+        found[claim.event_id] = person
+    tx.many(_ADD[mode], made)
+    tx.many(_ADD_METADATA[mode], kept)
+    return found
 
 
 def read(tx: Tx, mode: Mode, vault: Vault, workspace_id: str, event_id: str, person_id: str) -> Readable:

@@ -41,6 +41,9 @@ class Tx(Protocol):
     def many(self, sql: str, rows: Iterable[Params | Sequence[Scalar]]) -> None:
         """One statement for many rows: mappings, or values in the order in which the names appear."""
 
+    def each(self, sql: str, keys: Sequence[Scalar], params: Params = NO_PARAMS) -> list[Row]:
+        """Every row of a query that says `in (:keys)`, in no order; a key that stands twice counts once."""
+
 
 class Database(Protocol):
     """A database with its two verbs; both raise StoreError when the engine fails."""

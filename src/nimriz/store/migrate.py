@@ -81,6 +81,16 @@ def migrate(db: Database, schema: str, now_ms: int) -> int:
     return ran
 
 
+def pending(tx: Tx, schema: str) -> int:
+    """How many migrations `migrate` would run; changes nothing. Raises MigrationRefused as `migrate` does."""
+    known = {number: hashlib.sha256(text.encode()).hexdigest() for number, _, text in files(schema)}
+    applied = tx.all("select number, checksum from migrations order by number")
+    for number, checksum in applied:
+        if known.get(number) != checksum:
+            raise MigrationRefused(f"the {schema} database was written by another version of nimriz ({number:04d})")
+    return len(known) - len(applied)
+
+
 def _apply(tx: Tx, number: int, name: str, text: str, now_ms: int) -> int:
     checksum = hashlib.sha256(text.encode()).hexdigest()
     seen = tx.one("select checksum from migrations where number = :number", {"number": number})

@@ -21,7 +21,8 @@ from nimriz.base.errors import FieldError, Refused
 from nimriz.base.signing import SignatureRefused, SignedHeaders
 from nimriz.core.claims import read_claim
 from nimriz.core.credentials import LiveSecret
-from nimriz.core.recording import Answer, Authentic, Recorded, Recorder
+from nimriz.core.intake import Answer, Authentic, Recorded
+from nimriz.core.recording import Recorder
 from nimriz.store.batch import Batcher, Overflow
 from nimriz.store.db import StoreError
 from nimriz.web import wire

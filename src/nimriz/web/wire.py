@@ -8,10 +8,10 @@ from nimriz.base.clock import to_rfc3339
 from nimriz.base.money import to_decimal
 from nimriz.core.attribution import Verdict
 from nimriz.core.conversions import Conversion, Order
+from nimriz.core.intake import Recorded
 from nimriz.core.ledger import Outcome
 from nimriz.core.mode import Mode
 from nimriz.core.persons import Readable
-from nimriz.core.recording import Recorded
 from nimriz.core.settlement import Settlement
 
 
