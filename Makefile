@@ -11,12 +11,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 CODE := src tests $(wildcard bench/*.py) $(shell grep -lE '^\#!.*python' bench/* tools/* 2>/dev/null | grep -v '\.py$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check fix bench lock clean
+.PHONY: help demo serve test check fix bench reference lock clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: preflight-demo $(RUNTIME) ## the main job over real HTTP: click, token, outcome, verdict, report
 	@$(BIN)/nimriz demo $(ARGS)
@@ -39,6 +39,9 @@ fix: preflight-fix $(DEV) ## format, and repair what can be repaired by itself
 bench: preflight-bench $(RUNTIME) ## redirects and conversions a second, beside nginx and a bare server
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/redirect
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/conversions
+
+reference: preflight-reference $(RUNTIME) ## write docs/reference/api.md from the code
+	@$(BIN)/python tools/reference
 
 # One resolution for every Python and system; LOCK_ARGS=--upgrade takes the newest, else pins stay where they can.
 COMPILE = $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 \

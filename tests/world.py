@@ -21,6 +21,7 @@ from typing import Any, cast
 import httpx2
 
 from nimriz.base import signing
+from nimriz.config import Settings
 from nimriz.net import free_port
 
 START_S = 20.0
@@ -57,6 +58,12 @@ class Served:
         }
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("NIMRIZ_")}
         return inherited | own | self.env
+
+    def settings(self) -> Settings:
+        """The settings of this installation, for a test that opens it beside the server."""
+        return Settings(
+            data_dir=self.data_dir, port=self.port, clock_offset_s=int(self.env.get("NIMRIZ_CLOCK_OFFSET_S", "0"))
+        )
 
     def run(self, *arguments: str, body: bytes = b"", check: bool = True) -> subprocess.CompletedProcess[bytes]:
         """Run a command of the installation, as a person would."""
@@ -216,7 +223,13 @@ def sale(
 
 
 def follow_on(
-    event_name: str, event_id: str, value: str | None = None, currency: str = "USD", *, event_time: Any = None, **custom: Any
+    event_name: str,
+    event_id: str,
+    value: str | None = None,
+    currency: str = "USD",
+    *,
+    event_time: Any = None,
+    **custom: Any,
 ) -> Body:
     """A refund, cancellation or reversal."""
     money = {} if value is None else {"value": value, "currency": currency}

@@ -25,6 +25,7 @@ from nimriz.store.batch import Batcher
 from nimriz.store.db import Database, StoreError, Tx
 from nimriz.web import metrics
 from nimriz.web.api import app as api
+from nimriz.web.body import Bodies
 from nimriz.web.clicklog import ClickLog
 from nimriz.web.conversions import Conversions
 from nimriz.web.front import Front, Starting
@@ -114,6 +115,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         desk = api.Desk(
             records, logs.all, installation.vault, memory, clock, settings.base_url, installation.hosts.application
         )
+        bodies = Bodies(counters, timeout_s=settings.body_timeout_s, in_flight_max=settings.body_bytes_in_flight_max)
         yield Front(
             installation.hosts,
             memory,
@@ -121,10 +123,9 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             Conversions(
                 memory, recorder, batcher, clock, counters,
                 Buckets(settings.address_rate_per_s, settings.conversion_rate_per_s),
-                body_timeout_s=settings.body_timeout_s,
-                body_bytes_in_flight_max=settings.body_bytes_in_flight_max, used=used,
+                bodies, used, wait_ms_max=settings.conversion_wait_ms_max,
             ),
-            api.build(desk),
+            api.build(desk, bodies),
             lambda: _health(clock),
             lambda: _ready(records),
         )  # fmt: skip

@@ -11,14 +11,20 @@ import time
 
 _PR_SET_PDEATHSIG = 1
 _LOOK_EVERY_S = 0.2
+_PARENT = "NIMRIZ_PARENT_PID"
+
+
+def announce_parent() -> None:
+    """Tell the workers to be who their parent is: by the time they look, it may have ended already."""
+    os.environ[_PARENT] = str(os.getpid())
 
 
 def die_with_parent() -> None:
     """Have this process killed when its parent ends, however the parent ends."""
-    parent = os.getppid()
+    parent = int(os.environ.get(_PARENT) or os.getppid())
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # It ended before we asked.
+        if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
     else:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()

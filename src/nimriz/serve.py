@@ -16,6 +16,7 @@ from granian.server import Server
 
 from nimriz.config import Settings
 from nimriz.net import port_is_free
+from nimriz.parent import announce_parent
 
 HEADER_READ_TIMEOUT_MS = 10_000
 _LOCK_WAIT_S = 5.0
@@ -31,6 +32,7 @@ def serve(settings: Settings) -> None:
     _raise_file_limit()
     with _lock(settings.data_dir):
         _wait_for_port(settings.host, settings.port)
+        announce_parent()
         Server(
             "nimriz.app:application",
             address=settings.host,

@@ -13,6 +13,7 @@ from decimal import Decimal
 @dataclass(frozen=True)
 class Click:
     """What a token that opens here says; nothing else is ever known of a click."""
+
     click_id: str
     link_id: str
     variant: str | None
@@ -23,6 +24,7 @@ class Click:
 @dataclass(frozen=True)
 class Event:
     """One stored event. `click` is the opened token, or the reason why it does not open."""
+
     event_id: str
     name: str
     time_ms: int
@@ -38,6 +40,7 @@ class Event:
 @dataclass(frozen=True)
 class Verdict:
     """Who is credited, or why nobody is. READING: link, variant and click are told only when attributed."""
+
     status: str
     method: str | None = None
     reason: str | None = None
@@ -49,6 +52,7 @@ class Verdict:
 @dataclass(frozen=True)
 class Settlement:
     """What a follow-on did to its order; `taken` says from which sale how much."""
+
     status: str
     currency: str | None
     applied: int = 0
@@ -60,6 +64,7 @@ class Settlement:
 @dataclass(frozen=True)
 class Order:
     """Sales that settle together, and what happened to them, as it stands now."""
+
     currency: str | None
     gross: int
     taken_back: int
@@ -72,6 +77,7 @@ class Order:
 @dataclass(frozen=True)
 class Money:
     """Revenue in one currency."""
+
     gross: int
     taken_back: int
     net: int
@@ -80,6 +86,7 @@ class Money:
 @dataclass(frozen=True)
 class Row:
     """One row of a report. `clicks` are tracked clicks, None where a row has none of its own."""
+
     clicks: int | None
     leads: int
     sales: int
@@ -95,6 +102,7 @@ class Row:
 @dataclass(frozen=True)
 class Report:
     """Rows and totals hold what is attributed; with `unattributed` they make the workspace."""
+
     rows: dict[str, Row]
     totals: Row
     unattributed: Row

@@ -1,4 +1,4 @@
-"""A slow, obvious model of attribution and money (contract, sections 3.5 to 3.7 and the reports of 4).
+"""A slow, obvious model of attribution and money (contract, sections 3.5 to 3.7); reports are in model_report.
 
 Imports nothing of nimriz, on purpose: it is the second opinion that the real code is held against. It answers
 from the *set* of events of one workspace and mode, all at once and from scratch, so that the order of arrival
@@ -8,34 +8,14 @@ reading taken is marked READING, so that it is found and changed in one place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from collections.abc import Iterable, Mapping
 
-from tests.laws.facts import Click, Event, Money, Order, Report, Row, Settlement, Verdict
-
-__all__ = ["Click", "Event", "Money", "Order", "Report", "Row", "Settlement", "Verdict",
-           "book", "judge", "order_of", "report", "settle"]
+from tests.laws.facts import Click, Event, Order, Settlement, Verdict
 
 GRACE_MS = 300_000
 DAY_MS = 86_400_000
 FOLLOW_ONS = ("refund", "cancellation", "reversal")
-COLUMNS = {"lead": "leads", "sale": "sales", "refund": "refunds", "cancellation": "cancellations",
-           "reversal": "reversals"}
 Move = tuple[str, str, int]  # the event, the sale, and the minor units taken from it; negative: given back
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of the book that reports add up: `event` says when and what, `verdict` says whose."""
-
-    event: Event
-    verdict: Verdict
-    column: str | None = None
-    currency: str | None = None
-    gross: int = 0
-    taken: int = 0
 
 
 def known(events: Iterable[Event]) -> dict[str, Event]:
@@ -122,10 +102,8 @@ def named(world: Mapping[str, Event], event: Event) -> Event | str:
         agree = event.related_order_id in (None, found.order_id)
         return found if agree else "related_invalid"
     sales = sales_of(world, event.related_order_id)
-    if event.currency is not None:
+    if event.currency is not None:  # READING: no currency means any, a sale without value included
         sales = [sale for sale in sales if sale.currency == event.currency]
-    else:  # READING: no currency means any, but a sale without value only if the order has no other
-        sales = [sale for sale in sales if sale.currency is not None] or sales
     return sales[0] if sales else "related_pending"
 
 
@@ -260,82 +238,12 @@ def order_of(events: Iterable[Event], event_id: str) -> Order | None:
     taken = sum(minor for _, sale_id, minor in moves if world[sale_id] in sales)
     settled = [settlements[e.event_id] for e in follow_ons]
     excess = sum(s.excess for s in settled if s is not None)
-    return Order(sales[0].currency, gross, taken, gross - taken, excess,
-                 [s.event_id for s in sales], [e.event_id for e in sorted(follow_ons, key=rank)])
-
-
-# --- 4 Reports ---
-
-
-def entries(events: Iterable[Event]) -> list[Entry]:
-    """Every event counted once, with its own verdict; every movement of money with its *sale*'s verdict."""
-    world = known(events)
-    verdicts = judge(world.values())
-    lines = []
-    for e in world.values():
-        real = is_sale(world, e)
-        column = COLUMNS[e.name] if real or e.name != "sale" else "reinstatements"
-        money = (e.currency, e.minor or 0) if real else (None, 0)
-        lines.append(Entry(e, verdicts[e.event_id], column, *money))
-    return lines + [
-        Entry(world[by], verdicts[sale_id], None, world[sale_id].currency, 0, minor)
-        for by, sale_id, minor in book(world.values())[1]
-    ]
-
-
-def day(time_ms: int) -> str:
-    """The UTC day of an instant."""
-    return datetime.fromtimestamp(time_ms // 1000, UTC).date().isoformat()
-
-
-def tally(lines: Sequence[Entry], clicks: int | None, base: int | None) -> Row:
-    """Add up. `base` is what the rate is over; none, or 0, gives no rate."""
-    count = {name: sum(e.column == name for e in lines) for name in (*COLUMNS.values(), "reinstatements")}
-    revenue = {}
-    for currency in sorted({e.currency for e in lines if e.currency is not None}):
-        gross = sum(e.gross for e in lines if e.currency == currency)
-        taken = sum(e.taken for e in lines if e.currency == currency)
-        revenue[currency] = Money(gross, taken, gross - taken)
-    attributed = sum(e.column in ("leads", "sales") and e.verdict.status == "attributed" for e in lines)
-    rate = (Decimal(attributed) / base).quantize(Decimal("0.0001"), ROUND_HALF_UP) if base else None
-    return Row(clicks=clicks, attributed=attributed, rate=rate, revenue=revenue, **count)
-
-
-def report(events: Iterable[Event], clicks_by_link: Mapping[str, Sequence[int]], by: str = "link",
-           clock: str = "event", from_ms: int | None = None, to_ms: int | None = None) -> Report:
-    """The report by link, variant, event_name or day; `clicks_by_link` holds the times of the tracked clicks.
-
-    READING: by event_name, what is taken or given back stands with the event that does it, gross with `sale`;
-    a click without a variant has its link's id as key; by variant, clicks are not told apart (None).
-    """
-    world = known(events)
-    clicked = {e.click.click_id: e.click.time_ms for e in world.values() if isinstance(e.click, Click)}
-
-    def at_ms(line: Entry) -> int:
-        on_click = clock == "click" and line.verdict.status == "attributed"
-        return clicked[line.verdict.click_id or ""] if on_click else line.event.time_ms
-
-    def inside(time_ms: int) -> bool:
-        return (from_ms is None or from_ms <= time_ms) and (to_ms is None or time_ms < to_ms)
-
-    def key(line: Entry) -> str:
-        link, variant = line.verdict.link_id or "", line.verdict.variant
-        return {"link": link, "variant": link if variant is None else f"{link}/{variant}",
-                "event_name": line.event.name, "day": day(at_ms(line))}[by]
-
-    lines = [line for line in entries(world.values()) if inside(at_ms(line))]
-    won = [line for line in lines if line.verdict.status == "attributed"]
-    lost = [line for line in lines if line.verdict.status != "attributed"]
-    clicks = [(link, time) for link, times in clicks_by_link.items() for time in times if inside(time)]
-    clicks_of: dict[str, int] = {}
-    for link, time in clicks if by in ("link", "day") else []:
-        where = link if by == "link" else day(time)
-        clicks_of[where] = clicks_of.get(where, 0) + 1
-    rows = {}
-    for where in {key(line) for line in won} | clicks_of.keys():
-        own = clicks_of.get(where, 0) if by in ("link", "day") else None
-        base = len(clicks) if by == "event_name" else own
-        rows[where] = tally([line for line in won if key(line) == where], own, base)
-    reasons = [line.verdict.reason for line in lost if line.column is not None]
-    return Report(rows, tally(won, len(clicks), len(clicks)), tally(lost, None, None),
-                  {reason: reasons.count(reason) for reason in sorted({r for r in reasons if r is not None})})
+    return Order(
+        sales[0].currency,
+        gross,
+        taken,
+        gross - taken,
+        excess,
+        [s.event_id for s in sales],
+        [e.event_id for e in sorted(follow_ons, key=rank)],
+    )

@@ -6,6 +6,7 @@ sentence that says what to do. Nothing here ever holds a value that the caller s
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -90,6 +91,15 @@ FIELD_CODES: dict[str, str] = {
     "metadata_too_large": "At most 4 KiB of JSON.",
     "idempotency_key_malformed": "Sent once, 1 to 255 visible ASCII characters.",
 }
+
+
+# A name that the caller made up is told back only when it could be a field's.
+_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+
+
+def told_back(name: str) -> str:
+    """A field name as it may stand in an answer: "?" for what is no name."""
+    return name if _FIELD_NAME.fullmatch(name) else "?"
 
 
 @dataclass(frozen=True, slots=True)

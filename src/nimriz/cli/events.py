@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import time
 from typing import Annotated
 
 import typer
 
 from nimriz.base import signing
+from nimriz.base.clock import Clock
 from nimriz.cli.output import SaidNo, said_no
 from nimriz.config import Settings
 
@@ -25,7 +24,8 @@ def sign(
     secret: Secret, timestamp: Timestamp = None, json_output: Annotated[bool, typer.Option("--json")] = False
 ) -> None:
     """Print the headers for the body on standard input, byte for byte as it is."""
-    headers = _headers(secret, sys.stdin.buffer.read(), timestamp)
+    with said_no():
+        headers = _headers(secret, sys.stdin.buffer.read(), timestamp)
     if json_output:
         print(json.dumps(headers))
         return
@@ -60,8 +60,9 @@ def send(
 
 
 def _headers(secret: str, body: bytes, timestamp: int | None) -> dict[str, str]:
-    offset_s = int(os.environ.get("NIMRIZ_CLOCK_OFFSET_S") or 0)
-    timestamp_s = int(time.time()) + offset_s if timestamp is None else timestamp
+    if not secret:
+        raise typer.BadParameter("it is empty", param_hint="--secret")
+    timestamp_s = Clock(Settings().clock_offset_s).now_ms() // 1000 if timestamp is None else timestamp
     return {
         "X-Nim-Timestamp": str(timestamp_s),
         "X-Nim-Signature": signing.sign(secret.encode(), timestamp_s, body),

@@ -17,7 +17,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command()
 def create(name: str, json_output: Json = False) -> None:
-    """Make a workspace with an API key, a live and a test signing secret. Both are shown this once."""
+    """Make a workspace with an API key, a live and a test signing secret. They are shown this once."""
     if not 1 <= len(name) <= workspaces.NAME_CHARS_MAX:
         raise typer.BadParameter(f"1 to {workspaces.NAME_CHARS_MAX} characters", param_hint="NAME")
     with said_no(), installation() as opened:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from nimriz.base import jsontext
 from nimriz.base.clock import from_rfc3339
-from nimriz.base.errors import FieldError, Refused
+from nimriz.base.errors import FieldError, Refused, told_back
 from nimriz.base.jsontext import Number
 from nimriz.base.money import AmountRefused, currency_code, to_minor
 from nimriz.core.claim import Claim
@@ -111,10 +111,7 @@ def _field_errors(invalid: ValidationError) -> tuple[FieldError, ...]:
     errors = []
     for error in invalid.errors(include_url=False, include_context=False, include_input=False):
         code = _CODES.get(error["type"], "field_type")
-        path = [str(part) for part in error["loc"]]
-        if code == "field_unknown":
-            # The caller's own words are never echoed: only a name that could be a field's is told back.
-            path[-1] = path[-1] if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", path[-1]) else "?"
+        path = [told_back(str(part)) for part in error["loc"]]
         errors.append(FieldError(".".join(path), code))
     return tuple(errors)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from nimriz.core import attribution, ledger, persons, settlement
@@ -10,6 +10,7 @@ from nimriz.core.attribution import Verdict
 from nimriz.core.ledger import Outcome
 from nimriz.core.mode import Mode, by_mode
 from nimriz.core.persons import Readable
+from nimriz.core.relations import Relations
 from nimriz.core.settlement import Settlement
 from nimriz.core.vault import Vault
 from nimriz.store.db import Params, Tx
@@ -28,17 +29,17 @@ class Conversion:
     settlement: Settlement | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Order:
     """What a sale's order has come to. Amounts in minor units of `currency` ('' without any)."""
 
     currency: str
-    gross_minor: int = 0
-    taken_back_minor: int = 0
-    excess_minor: int = 0
-    sales: list[str] = field(default_factory=list)
-    follow_ons: list[str] = field(default_factory=list)
-    reinstatements: list[str] = field(default_factory=list)
+    gross_minor: int
+    taken_back_minor: int
+    excess_minor: int
+    sales: list[str]
+    follow_ons: list[str]
+    reinstatements: list[str]
 
 
 class Filters(NamedTuple):
@@ -112,45 +113,26 @@ def _conversion(tx: Tx, mode: Mode, vault: Vault, outcome: Outcome, verdict: Ver
 
 def order_of(tx: Tx, mode: Mode, sale: Outcome) -> Order | None:
     """The order that a sale belongs to; None for a sale that reinstates, which is no sale."""
-    if _reinstates(tx, mode, sale):
+    relations = Relations(tx, mode, sale.workspace_id, _ALL)
+    if relations.reinstated(sale) is not None:
         return None
-    order = Order(sale.currency)
-    events = [sale]
+    sales = [sale]
+    named_by: list[Outcome] = []
     if sale.order_id:
-        events = ledger.sales_of_orders(tx, mode, sale.workspace_id, [sale.order_id])
-    sales = sorted((e for e in events if e.currency == sale.currency), key=lambda e: e.turn)
-    follow_ons: dict[str, Outcome] = {}
-    for event in [e for e in sales if not _reinstates(tx, mode, e)]:
-        order.sales.append(event.event_id)
-        order.gross_minor += event.value_minor or 0
-        order.taken_back_minor += sum(settlement.moved_from(tx, mode, event.workspace_id, event.event_id).values())
-        named_by = ledger.naming_events(tx, mode, event.workspace_id, [event.event_id], _ALL)
-        follow_ons.update((o.event_id, o) for o in named_by if o.is_follow_on)
-    if sale.order_id:
-        named_by = ledger.naming_orders(tx, mode, sale.workspace_id, [sale.order_id], _ALL)
-        follow_ons.update((o.event_id, o) for o in named_by)
-    for follow_on in sorted(follow_ons.values(), key=lambda o: o.turn):
-        _add_follow_on(tx, mode, order, follow_on)
-    return order
-
-
-def _add_follow_on(tx: Tx, mode: Mode, order: Order, follow_on: Outcome) -> None:
-    settled = settlement.standing(tx, mode, follow_on.workspace_id, follow_on.event_id)
-    if (
-        settled is None
-        or settled.status not in ("settled", "excess", "pending")
-        or (settled.currency != order.currency)
-    ):
-        return
-    order.follow_ons.append(follow_on.event_id)
-    order.excess_minor += settled.excess_minor
-    if follow_on.event_name == "reversal":
-        named_by = ledger.naming_events(tx, mode, follow_on.workspace_id, [follow_on.event_id], _ALL)
-        order.reinstatements += [o.event_id for o in named_by if o.event_name == "sale"]
-
-
-def _reinstates(tx: Tx, mode: Mode, sale: Outcome) -> bool:
-    if not sale.related_event_id:
-        return False
-    named = ledger.find(tx, mode, sale.workspace_id, sale.related_event_id)
-    return named is not None and named.event_name == "reversal"
+        sales = [other for other in relations.sales_of(sale.order_id) if other.currency == sale.currency]
+        named_by = list(relations.named_by_order(sale.order_id))
+    for member in sales:
+        named_by += relations.named_by(member.event_id)
+    follow_ons = [o for o in sorted(named_by, key=lambda o: o.turn) if o.is_follow_on and relations.named(o) in sales]
+    settled = [settlement.standing(tx, mode, sale.workspace_id, o.event_id) for o in follow_ons]
+    moved = [settlement.moved_from(tx, mode, sale.workspace_id, member.event_id) for member in sales]
+    reversals = [o for o in follow_ons if o.event_name == "reversal"]
+    return Order(
+        sale.currency,
+        gross_minor=sum(member.value_minor or 0 for member in sales),
+        taken_back_minor=sum(sum(amounts.values()) for amounts in moved),
+        excess_minor=sum(s.excess_minor for s in settled if s is not None),
+        sales=[member.event_id for member in sales],
+        follow_ons=[o.event_id for o in follow_ons],
+        reinstatements=[o.event_id for o in relations.reinstating(reversals)],
+    )

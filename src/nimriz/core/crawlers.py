@@ -15,9 +15,11 @@ _REMEMBERED_MAX = 4_096
 # Words by which crawlers, link previews and monitors name themselves. "cubot" is a maker of phones. HTTP
 # libraries and an empty user agent declare nothing: what they are worth is judged after the click.
 _DECLARED = re.compile(
-    rb"(?<!cu)bots?\b|bot[-_/;.+ ]|crawl|spider|slurp|archiver|scrap|preview|monitor|validator|checker"
+    rb"(?<!cu)bot(?:s?\b|_)|crawl|spider|slurp|archiver|scrap|preview|monitor|validator|checker"
     rb"|facebookexternal|facebookcatalog|whatsapp/|skypeuri|pingdom|lighthouse|headless|phantomjs|feedfetch"
-    rb"|mediapartners|google(?:other|-inspection|-read-aloud)|bingpreview|yandex(?:direct|metrika|images)",
+    rb"|mediapartners|google(?:other|-inspection|-read-aloud)|bingpreview|yandex(?:direct|metrika|images)"
+    # Crawlers say where to complain about them; browsers do not.
+    rb"|https?://|\+www\.|@[a-z]",
     re.IGNORECASE,
 )
 

@@ -13,8 +13,8 @@ from nimriz.base.errors import Refused
 from nimriz.base.ids import new_id
 from nimriz.core import changes
 from nimriz.core.mode import Mode
-from nimriz.core.vault import Vault
-from nimriz.store.db import Tx
+from nimriz.core.vault import Vault, VaultRefused
+from nimriz.store.db import StoreError, Tx
 
 SECRETS_MAX = 8
 SCOPES = (
@@ -104,15 +104,19 @@ def list_secrets(tx: Tx, workspace_id: str) -> list[SigningSecret]:
 
 
 def live_secrets(tx: Tx, vault: Vault, workspace_id: str) -> tuple[LiveSecret, ...]:
-    """The secrets that sign for a workspace today, live ones before test ones."""
+    """The secrets that sign for a workspace today, live ones before test ones. Raises StoreError."""
     rows = tx.all(
         "select secret_id, mode, sealed from signing_secrets "
         "where workspace_id = :workspace_id and revoked_at_ms is null order by mode, secret_id",
         {"workspace_id": workspace_id},
     )
-    return tuple(
-        LiveSecret(secret_id, mode, vault.open(sealed, secret_id.encode())) for secret_id, mode, sealed in rows
-    )
+    try:
+        return tuple(
+            LiveSecret(secret_id, mode, vault.open(sealed, secret_id.encode())) for secret_id, mode, sealed in rows
+        )
+    except VaultRefused as refused:
+        # Not "no secret": the caller must not be told that the signature is wrong.
+        raise StoreError("a signing secret that cannot be opened") from refused
 
 
 def mark_used(tx: Tx, secret_ids: set[str], now_ms: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nimriz.core import changes
-from nimriz.store.db import Tx
+from nimriz.store.db import StoreError, Tx
 
 SURFACES = ("conversion_tracking", "conversion_reporting", "exports")
 
@@ -32,7 +32,9 @@ PLAN_OF_NEW_WORKSPACES = "enterprise"
 
 
 def open_surfaces(tx: Tx, workspace_id: str, plan: str) -> frozenset[str]:
-    """The surfaces that are open to a workspace on `plan`."""
+    """The surfaces that are open to a workspace on `plan`. Raises StoreError for a plan that is none."""
+    if plan not in PLANS:
+        raise StoreError("a plan that this version does not know")
     rows = tx.all(
         "select surface from rollout_flags where workspace_id = :workspace_id and enabled = 1",
         {"workspace_id": workspace_id},

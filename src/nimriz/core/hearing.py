@@ -207,7 +207,8 @@ class Hearing:
             naming += relations.named_by(sale.event_id)
         if not naming:
             return
-        if len(naming) > self._budget:
+        reversals = [outcome for outcome in naming if outcome.event_name == "reversal"]
+        if max(len(naming), *(len(relations.named_by(o.event_id)) for o in reversals), 0) > self._budget:
             self._postpone("event", asked_by)
             self._settlements.update(self._pending_in(order))
             return
@@ -216,9 +217,9 @@ class Hearing:
             named = relations.named(follow_on) if follow_on.is_follow_on else Unnamed.INVALID
             if _settles_with(named, follow_on) and _order(named) == order:
                 follow_ons[follow_on.event_id] = (follow_on, named)
-        reversals = [follow_on for follow_on, _ in follow_ons.values() if follow_on.event_name == "reversal"]
+        reinstating = relations.reinstating(o for o in reversals if o.event_id in follow_ons)
         sales = [sale for sale in sale_events if relations.reinstated(sale) is None]
-        replayed = settlement.replay(sales, follow_ons, relations.reinstating(reversals))
+        replayed = settlement.replay(sales, follow_ons, reinstating)
         self._settlements.update(replayed.settlements)
         sale_ids = [sale.event_id for sale in sale_events]
         settlement.move(self._tx, self._mode, self._workspace_id, sale_ids, replayed.moved, self._now_ms)

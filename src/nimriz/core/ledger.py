@@ -86,6 +86,10 @@ _BIND_KEY = by_mode(
     "on conflict (workspace_id, idempotency_key) "
     "do update set event_id = excluded.event_id, first_at_ms = excluded.first_at_ms"
 )
+_TEST_TABLES = (
+    "test_outcomes", "test_verdicts", "test_settlements", "test_movements", "test_ties", "test_persons",
+    "test_metadata", "test_idempotency_keys", "test_docket",
+)  # fmt: skip
 _FORGET_KEYS = by_mode("delete from @idempotency_keys where first_at_ms < :before_ms")
 
 
@@ -149,3 +153,13 @@ def bind_keys(tx: Tx, mode: Mode, rows: Iterable[tuple[str, str, str, int]]) -> 
 def forget_keys(tx: Tx, mode: Mode, now_ms: int) -> None:
     """Drop the bindings that no longer bind."""
     tx.run(_FORGET_KEYS[mode], {"before_ms": now_ms - IDEMPOTENCY_KEY_MS})
+
+
+def empty_test(tx: Tx, workspace_id: str) -> int:
+    """Empty a workspace's test ledger as a whole; returns how many events there were."""
+    row = tx.one(
+        "select count(*) from test_outcomes where workspace_id = :workspace_id", {"workspace_id": workspace_id}
+    )
+    for table in _TEST_TABLES:
+        tx.run(f"delete from {table} where workspace_id = :workspace_id", {"workspace_id": workspace_id})
+    return 0 if row is None else int(row[0])

@@ -21,9 +21,7 @@ _KEY_SALT_BYTES = 16
 _EXTERNAL_ID = b"external_id"
 _METADATA = b"metadata"
 
-_LOOK_UP = by_mode(
-    "select lookup, person_id, key_salt from @persons where workspace_id = :workspace_id and lookup in (:keys)"
-)
+_LOOK_UP = by_mode("select lookup, person_id, key_salt from @persons where lookup in (:keys) and lookup is not null")
 _ADD = by_mode(
     "insert into @persons (person_id, workspace_id, lookup, key_salt, external_id_sealed, created_at_ms) "
     "values (:person_id, :workspace_id, :lookup, :key_salt, :external_id_sealed, :created_at_ms)"
@@ -58,7 +56,7 @@ NOTHING = Readable(None, None)
 def find_id(tx: Tx, mode: Mode, vault: Vault, workspace_id: str, external_id: str) -> str | None:
     """The person id that an external id stands for today."""
     lookup = vault.lookup(workspace_id, external_id)
-    rows = tx.each(_LOOK_UP[mode], [lookup], {"workspace_id": workspace_id})
+    rows = tx.each(_LOOK_UP[mode], [lookup])
     return str(rows[0][1]) if rows else None
 
 
@@ -69,7 +67,7 @@ def of_claims(
     lookups = {c.external_id: vault.lookup(workspace_id, c.external_id) for c in claims if c.external_id is not None}
     known: dict[bytes, Person] = {}
     if lookups:
-        for lookup, person_id, salt in tx.each(_LOOK_UP[mode], list(lookups.values()), {"workspace_id": workspace_id}):
+        for lookup, person_id, salt in tx.each(_LOOK_UP[mode], list(lookups.values())):
             known[lookup] = Person(person_id, vault.person(salt))
     made: list[tuple[str, str, bytes | None, bytes, bytes, int]] = []
     kept: list[tuple[str, str, str, bytes]] = []

@@ -84,8 +84,9 @@ class Relations:
         return self._naming_order[order_id]
 
     def reinstating(self, reversals: Iterable[Outcome]) -> list[Outcome]:
-        """The sales that name one of these reversals."""
-        return [o for reversal in reversals for o in self.named_by(reversal.event_id) if o.event_name == "sale"]
+        """The sales that name one of these reversals, earliest first."""
+        naming = [o for reversal in reversals for o in self.named_by(reversal.event_id) if o.event_name == "sale"]
+        return sorted(naming, key=lambda sale: sale.turn)
 
     def reinstated(self, outcome: Outcome) -> Outcome | None:
         """The reversal that this sale reinstates; None for every other outcome."""

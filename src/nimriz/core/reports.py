@@ -108,13 +108,17 @@ _EVENTS = by_mode(
     "where o.workspace_id = :workspace_id and (:link_id = '' or v.link_id = :link_id) "
     f"and (:event_name = '' or o.event_name = :event_name) and {_PERIOD}"
 )
-# A movement counts with the sale's link and click, and under the event clock on the mover's own day.
+# What stands between an event and a sale counts with the sale's link and click, and under the event clock
+# on the event's own day. Corrections that came to nothing leave no trace.
 _MOVEMENTS = by_mode(
     "select o.event_name, o.event_time_ms, m.amount_minor, s.currency, v.status, '', v.link_id, v.clicked_at_ms "
-    "from @movements as m join @outcomes as o on o.workspace_id = m.workspace_id and o.event_id = m.event_id "
+    "from (select workspace_id, event_id, sale_event_id, sum(amount_minor) as amount_minor from @movements "
+    "where workspace_id = :workspace_id group by workspace_id, event_id, sale_event_id "
+    "having sum(amount_minor) <> 0) as m "
+    "join @outcomes as o on o.workspace_id = m.workspace_id and o.event_id = m.event_id "
     "join @outcomes as s on s.workspace_id = m.workspace_id and s.event_id = m.sale_event_id "
     f"join {_STANDING.format(v='v', o='s')} "
-    "where m.workspace_id = :workspace_id and (:link_id = '' or v.link_id = :link_id) "
+    "where (:link_id = '' or v.link_id = :link_id) "
     f"and (:event_name = '' or o.event_name = :event_name) and {_PERIOD}"
 )
 

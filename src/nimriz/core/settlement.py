@@ -48,6 +48,8 @@ def replay(
     order_left = sum(left.values())
     currency = sales[0].currency if sales else ""
     result = Replayed()
+    # What each reversal still holds of each sale.
+    held: dict[tuple[str, str], int] = {}
 
     def turn(outcome: Outcome) -> tuple[tuple[int, str], int, tuple[int, str]]:
         # A reinstatement never acts before its reversal's own turn; then it comes right after it.
@@ -60,12 +62,14 @@ def replay(
         if outcome.is_follow_on:
             parts, wanted = _take(outcome, follow_ons[outcome.event_id][1], sales, left)
         else:
-            parts, wanted = _give_back(outcome, sales, result.moved), 0
+            parts, wanted = _give_back(outcome, sales, held), 0
         moved = sum(parts.values())
         order_left -= moved
         for sale_id, amount in parts.items():
             left[sale_id] -= amount
             result.moved[outcome.event_id, sale_id] = amount
+            holder = outcome.event_id if outcome.is_follow_on else outcome.related_event_id
+            held[holder, sale_id] = held.get((holder, sale_id), 0) + amount
         if outcome.is_follow_on:
             excess = wanted - moved
             status = "excess" if excess else "settled"
@@ -105,22 +109,18 @@ def _take(
     return parts, wanted
 
 
-def _give_back(
-    reinstatement: Outcome, sales: Sequence[Outcome], moved: Mapping[tuple[str, str], int]
-) -> dict[str, int]:
+def _give_back(reinstatement: Outcome, sales: Sequence[Outcome], held: Mapping[tuple[str, str], int]) -> dict[str, int]:
     """The parts (negative) that a reinstatement gives back, to the latest sale first."""
-    if reinstatement.value_minor is not None and sales and reinstatement.currency != sales[0].currency:
-        return {}
-    reversal_id = reinstatement.related_event_id
     rest = reinstatement.value_minor
+    if rest is not None and sales and reinstatement.currency != sales[0].currency:
+        return {}
     parts: dict[str, int] = {}
     for sale in reversed(sales):
-        held = moved.get((reversal_id, sale.event_id), 0)
-        part = held if rest is None else min(rest, held)
+        still = held.get((reinstatement.related_event_id, sale.event_id), 0)
+        part = still if rest is None else min(rest, still)
         if part:
             parts[sale.event_id] = -part
-            if rest is not None:
-                rest -= part
+            rest = None if rest is None else rest - part
     return parts
 
 

@@ -48,7 +48,7 @@ class Vault:
         """Decrypt what `seal` made; raises VaultRefused when it was tampered with."""
         try:
             return self._seal.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], purpose)
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise VaultRefused("a sealed value does not open with this master key") from error
 
     def person(self, salt: bytes) -> PersonKey:
@@ -81,7 +81,7 @@ class PersonKey:
         """Decrypt what `seal` made; raises VaultRefused when it was tampered with."""
         try:
             return self._seal.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], purpose)
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise VaultRefused("a person's value does not open") from error
 
     def commitment(self, external_id: str, metadata: bytes) -> bytes:

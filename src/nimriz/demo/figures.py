@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 Figures = Mapping[str, Any]
@@ -69,10 +70,13 @@ def count(expected: object) -> int:
 
 
 def table(figures: Mapping[str, Figures]) -> Table:
-    """The report as a person reads it: the rows in their order, then the totals and what nobody earned."""
-    drawn = Table(title="Conversions by link", title_justify="left", title_style="bold")
+    """The report as a person reads it, in 80 columns: the rows in their order, the totals, what nobody earned."""
+    drawn = Table(
+        title="Conversions by link", title_justify="left", title_style="bold",
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
+    )  # fmt: skip
     drawn.add_column("link", no_wrap=True)
-    for heading in ("clicks", "leads", "sales", "refunds", "rate", "gross", "taken back", "net"):
+    for heading in ("clicks", "leads", "sales", "refunds", "rate", "", "gross", "taken\nback", "net"):
         drawn.add_column(heading, justify="right", no_wrap=True)
     last = [TOTALS, UNATTRIBUTED]
     names = [name for name in figures if "clicks" in figures[name] and name not in last]
@@ -80,11 +84,12 @@ def table(figures: Mapping[str, Figures]) -> Table:
         if name == TOTALS:
             drawn.add_section()
         row = figures[name]
-        rate = row["attribution_rate"]
+        rate, revenue = row["attribution_rate"], row["revenue"]
         drawn.add_row(
             name,
             *("-" if row[member] is None else str(row[member]) for member in ("clicks", "leads", "sales", "refunds")),
-            "-" if rate is None else f"{100 * rate:.2f} %",
-            *("\n".join(f"{money[m]} {c}" for c, money in row["revenue"].items()) or "-" for m in _REVENUE),
+            "-" if rate is None else f"{100 * rate:.2f}%",
+            "\n".join(revenue) or "-",
+            *("\n".join(str(money[member]) for money in revenue.values()) or "-" for member in _REVENUE),
         )
     return drawn

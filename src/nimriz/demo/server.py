@@ -20,7 +20,7 @@ import httpx2
 from nimriz.base.clock import Clock
 from nimriz.net import free_port
 
-START_S = 20.0
+START_S = 60.0
 STOP_S = 12.0
 _POLL_S = 0.02
 _LOG_LINES = 8

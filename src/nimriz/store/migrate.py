@@ -4,8 +4,10 @@ A file is named `NNNN_name.sql` and, once released, never edited: its checksum i
 every start. What the engines spell differently is written `@word` and replaced here:
 
     @sequence          a row number that the database gives, in insertion order
-    @append_only NAME  triggers that refuse update and delete on the table NAME
-    @no_update NAME    a trigger that refuses update alone
+    @append_only NAME  triggers that refuse update, delete and replacement on the table NAME
+    @no_update NAME    triggers that refuse update and replacement alone
+
+After NAME may stand the columns of a unique key beside seq, in brackets.
 """
 
 from __future__ import annotations
@@ -36,6 +38,14 @@ begin select raise(abort, '{name} is append-only'); end;
 """
 
 
+# `insert or replace` deletes without a delete trigger on a connection that has recursive_triggers off.
+_REFUSE_REPLACE = """
+create trigger {name}_no_replace before insert on {name}
+when exists (select 1 from {name} where seq = new.seq){or_key}
+begin select raise(abort, '{name} is append-only'); end;
+"""
+
+
 class MigrationRefused(Exception):
     """The database and this program do not belong together."""
 
@@ -55,14 +65,19 @@ def _statements(text: str) -> list[str]:
     statements = []
     for raw in re.sub(r"--[^\n]*", "", text).split(";"):
         statement = raw.strip()
-        if statement.startswith("@append_only"):
-            name = statement.split()[1]
-            statements += [_REFUSE_UPDATE.format(name=name), _REFUSE_DELETE.format(name=name)]
-        elif statement.startswith("@no_update"):
-            statements.append(_REFUSE_UPDATE.format(name=statement.split()[1]))
+        guard = re.fullmatch(r"@(append_only|no_update) (\w+)(?: \((.+)\))?", statement)
+        if guard:
+            statements += _guards(guard[2], guard[3], delete=guard[1] == "append_only")
         elif statement:
             statements.append(statement)
     return statements
+
+
+def _guards(name: str, key: str | None, *, delete: bool) -> list[str]:
+    same_key = " and ".join(f"{column} = new.{column}" for column in key.split(", ")) if key else ""
+    or_key = f" or exists (select 1 from {name} where {same_key})" if key else ""
+    guards = [_REFUSE_UPDATE.format(name=name), _REFUSE_REPLACE.format(name=name, or_key=or_key)]
+    return [*guards, _REFUSE_DELETE.format(name=name)] if delete else guards
 
 
 def migrate(db: Database, schema: str, now_ms: int) -> int:

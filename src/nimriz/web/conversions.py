@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -26,6 +25,7 @@ from nimriz.core.recording import Recorder
 from nimriz.store.batch import Batcher, Overflow
 from nimriz.store.db import StoreError
 from nimriz.web import wire
+from nimriz.web.body import Bodies
 from nimriz.web.http import Headers, Receive, Scope, Send, answer_json, answer_refused
 from nimriz.web.limits import Buckets
 from nimriz.web.memory import Access, Memory
@@ -70,10 +70,10 @@ class Conversions:
         clock: Clock,
         counters: Counters,
         buckets: Buckets,
-        *,
-        body_timeout_s: float,
-        body_bytes_in_flight_max: int,
+        bodies: Bodies,
         used: set[str],
+        *,
+        wait_ms_max: int,
     ) -> None:
         self._memory = memory
         self._recorder = recorder
@@ -81,10 +81,9 @@ class Conversions:
         self._clock = clock
         self._counters = counters
         self._buckets = buckets
-        self._body_timeout_s = body_timeout_s
-        self._in_flight_max = body_bytes_in_flight_max
-        self._in_flight = 0
+        self._bodies = bodies
         self._used = used
+        self._wait_s_max = wait_ms_max / 1000
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one delivery."""
@@ -106,7 +105,7 @@ class Conversions:
         self._buckets.take_address(_client(scope))
         delivery = self._read_headers(scope)
         try:
-            body = await self._read_body(receive, delivery)
+            body = await self._bodies.read(receive, BATCH_BYTES_MAX if delivery.is_batch else BODY_BYTES_MAX)
             access = self._memory.access_in_memory(delivery.workspace_id)
             if access is None:
                 access = await self._access(delivery.workspace_id)
@@ -143,34 +142,6 @@ class Conversions:
         except SignatureRefused as refused:
             raise Refused(refused.code) from None
         return Delivery(workspace_id, is_batch, scope["query_string"], signed, sent[b"idempotency-key"])
-
-    async def _read_body(self, receive: Receive, delivery: Delivery) -> bytes:
-        bound = BATCH_BYTES_MAX if delivery.is_batch else BODY_BYTES_MAX
-        ends_s = time.monotonic() + self._body_timeout_s
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout(ends_s - time.monotonic()):
-                        message = await receive()
-                except TimeoutError:
-                    raise Refused("body_timeout") from None
-                if message["type"] == "http.disconnect":
-                    raise Refused("body_timeout")
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                self._in_flight += len(chunk)
-                if size > bound:
-                    raise Refused("body_too_large")
-                if not message.get("more_body"):
-                    return chunk if not chunks else b"".join([*chunks, chunk])
-                chunks.append(chunk)
-                if self._in_flight > self._in_flight_max:
-                    self._counters.bodies_over_bound += 1
-                    raise Refused("store_unavailable", retry_after_s=1)
-        finally:
-            self._in_flight -= size
 
     async def _access(self, workspace_id: str) -> Access:
         if not ids.is_id(workspace_id):
@@ -236,7 +207,11 @@ class Conversions:
 
     async def _record(self, claims: Sequence[Authentic], validate_only: bool) -> list[Answer]:
         if validate_only:
-            return await asyncio.to_thread(self._recorder.validate, claims)
+            try:
+                async with asyncio.timeout(self._wait_s_max):
+                    return await asyncio.to_thread(self._recorder.validate, claims)
+            except TimeoutError:
+                raise Refused("store_unavailable", retry_after_s=1) from None
         try:
             batch, place = self._batcher.put(claims)
         except Overflow:

@@ -19,7 +19,7 @@ from nimriz.core.links import RESERVED_SLUGS
 from nimriz.store.db import StoreError
 from nimriz.web import conversions
 from nimriz.web.conversions import Conversions
-from nimriz.web.http import Receive, Scope, Send, answer, answer_json, answer_refused
+from nimriz.web.http import Application, Receive, Scope, Send, answer, answer_json, answer_refused
 from nimriz.web.memory import Memory, Shelf
 from nimriz.web.redirect import Redirect
 
@@ -27,8 +27,6 @@ _PORT = re.compile(rb":[0-9]*\Z")
 _HOSTS_MAX = 10_000
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _ROBOTS = b"User-agent: *\nDisallow: /api/\n"
-
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = structlog.get_logger()
 

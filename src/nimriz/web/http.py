@@ -13,6 +13,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 encode = msgspec.json.Encoder().encode
@@ -41,7 +42,7 @@ async def answer_json(send: Send, status: int, body: object) -> None:
 
 async def answer_refused(send: Send, refused: Refused, support_reference: str, allow: bytes = b"") -> None:
     """Send a refusal as a problem (RFC 9457)."""
-    headers: Headers = [_PROBLEM, NO_STORE]
+    headers: Headers = [_PROBLEM, NO_STORE, REFERRER_POLICY]
     if refused.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % refused.retry_after_s))
     if refused.status == 401:

@@ -44,19 +44,19 @@ class Shelf(Generic[Key, Value]):
     def __init__(self, count_max: int) -> None:
         self._items: dict[Key, Value] = {}
         self._count_max = count_max
-        self.evicted = 0
         self.get = self._items.get
         self.clear = self._items.clear
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, key: Key, value: Value) -> None:
-        """Put something down, or replace it."""
-        if len(self._items) >= self._count_max and key not in self._items:
+    def put(self, key: Key, value: Value) -> bool:
+        """Put something down, or replace it; whether something else had to go."""
+        full = len(self._items) >= self._count_max and key not in self._items
+        if full:
             del self._items[next(iter(self._items))]
-            self.evicted += 1
         self._items[key] = value
+        return full
 
     def drop(self, key: Key) -> None:
         """Forget one thing."""
@@ -120,7 +120,7 @@ class Memory:
             if signpost is None:
                 self.misses.put(key, True)
             else:
-                self.signposts.put(key, signpost)
+                self._counters.signposts_evicted += self.signposts.put(key, signpost)
         return signpost
 
     def access_in_memory(self, workspace_id: str) -> Access | None:

@@ -26,7 +26,6 @@ from nimriz.web.memory import Memory
 from nimriz.web.metrics import Counters
 
 _PATH_BYTES_MAX = 2_048
-_QUERY_BYTES_MAX = 8_192
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 _NO_BODY = (b"content-length", b"0")
 _NEVER_FORWARDED = frozenset({b"nim_ct", b"nr", b"p"})
@@ -97,7 +96,7 @@ class Redirect:
 
     async def _send_on(self, scope: Scope, send: Send, signpost: Signpost, now_ms: int) -> None:
         query: bytes = scope["query_string"]
-        seen, forwarded = _read_query(signpost, query[:_QUERY_BYTES_MAX]) if query else (_NOTHING_SEEN, b"")
+        seen, forwarded = _read_query(signpost, query) if query else (_NOTHING_SEEN, b"")
         if scope["method"] == "HEAD":
             await _found(send, signpost.status_code, _location(signpost, forwarded, b"")[0])
             return
@@ -190,7 +189,7 @@ def _read_query(signpost: Signpost, query: bytes) -> tuple[Seen, bytes]:
                 touch_type = "qr_scan"
         elif key == b"p":
             placement = placement or _label(pair)
-        if forward and key not in _NEVER_FORWARDED and key not in signpost.own_keys:
+        if forward and key.lower() not in _NEVER_FORWARDED and key not in signpost.own_keys:
             forwarded.append(pair)
     return Seen(touch_type, placement, tuple(utm)), b"&".join(forwarded)
 

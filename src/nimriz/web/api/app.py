@@ -12,15 +12,18 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 import nimriz
 from nimriz.base.clock import Clock
-from nimriz.base.errors import FieldError, Refused
+from nimriz.base.errors import FieldError, Refused, told_back
 from nimriz.base.ids import new_reference
 from nimriz.core.credentials import ApiKey
 from nimriz.core.vault import Vault
 from nimriz.store.db import Database, StoreError, Tx
-from nimriz.web.http import encode
+from nimriz.web.api.door import CALLER, Door
+from nimriz.web.body import Bodies
+from nimriz.web.http import Application, encode
 from nimriz.web.memory import Memory
 
 Result = TypeVar("Result")
@@ -57,19 +60,13 @@ class Desk:
         await self.memory.refresh()
         return result
 
-    async def key(self, request: Request, scope: str) -> ApiKey:
-        """The caller's API key. Raises Refused: unauthorized, scope_missing."""
-        sent = request.headers.getlist("x-nim-api-key")
-        for value in request.headers.getlist("authorization"):
-            scheme, _, credentials = value.partition(" ")
-            if scheme.lower() == "bearer":
-                sent.append(credentials.strip())
-        key = await self.memory.api_key(sent[0]) if len(sent) == 1 else None
-        if key is None:
-            raise Refused("unauthorized")
-        if not key.allows(scope):
-            raise Refused("scope_missing", scope=scope)
-        return key
+
+def caller(request: Request, scope: str) -> ApiKey:
+    """The caller's API key, which the door has checked. Raises Refused(scope_missing)."""
+    key: ApiKey = request.scope[CALLER]
+    if not key.allows(scope):
+        raise Refused("scope_missing", scope=scope)
+    return key
 
 
 def answer(body: object, status: int = 200) -> Response:
@@ -88,14 +85,28 @@ def refusal(refused: Refused) -> Response:
     return Response(body, refused.status, media_type="application/problem+json", headers=headers)
 
 
-def build(desk: Desk) -> FastAPI:
-    """The application. Its endpoints find the Desk in `app.state.desk`."""
+def build(desk: Desk, bodies: Bodies) -> Application:
+    """The application behind its door. Its endpoints find the Desk in `app.state.desk`."""
+    return Door(endpoints(desk), desk.memory, bodies)
+
+
+def endpoints(desk: Desk) -> FastAPI:
+    """The endpoints alone."""
     from nimriz.web.api import conversions, links, reports, workspace
 
-    app = FastAPI(title="nimriz", version=nimriz.__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="nimriz",
+        version=nimriz.__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
     app.state.desk = desk
-    for router in (workspace.router, links.router, conversions.router, reports.router):
+    routers = (workspace.router, links.router, conversions.router, reports.router)
+    for router in routers:
         app.include_router(router)
+    app.state.endpoints = [route for router in routers for route in router.routes]
     app.add_exception_handler(Refused, _on_refused)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
@@ -113,17 +124,27 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
     for found in error.errors() if isinstance(error, RequestValidationError) else ():
         if found["type"] in ("json_invalid", "json_type"):
             return refusal(Refused("json_malformed"))
-        path = [str(part) for part in found["loc"] if part not in ("body", "query")]
+        path = [told_back(str(part)) for part in found["loc"] if part not in ("body", "query")]
         errors.append(FieldError(".".join(path) or "body", _FIELD_CODES.get(found["type"], "field_type")))
     return refusal(Refused("validation_failed", errors=tuple(errors)))
 
 
-async def _on_http(_: Request, error: Exception) -> Response:
+async def _on_http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     response = refusal(Refused(_BY_STATUS.get(status, "json_malformed" if status == 400 else "internal_error")))
-    if isinstance(error, HTTPException) and error.headers:
-        response.headers.update(error.headers)
+    if status == 405:
+        response.headers["Allow"] = ", ".join(sorted(_methods_of(request)))
     return response
+
+
+def _methods_of(request: Request) -> set[str]:
+    """Every method of a path; the framework names those of its first route only."""
+    return {
+        method
+        for route in request.app.state.endpoints
+        if isinstance(route, Route) and route.matches({**request.scope, "method": "OPTIONS"})[0] != Match.NONE
+        for method in route.methods or ()
+    }
 
 
 async def _on_store_error(_: Request, error: Exception) -> Response:

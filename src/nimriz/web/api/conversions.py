@@ -12,12 +12,12 @@ from starlette.responses import Response
 
 from nimriz.base.errors import FieldError, Refused
 from nimriz.base.ids import new_reference
-from nimriz.core import conversions
+from nimriz.core import conversions, ledger
 from nimriz.core.conversions import Conversion, Filters, Order
 from nimriz.core.mode import Mode
 from nimriz.store.db import Tx
 from nimriz.web import wire
-from nimriz.web.api.app import Desk, answer
+from nimriz.web.api.app import Desk, answer, caller
 from nimriz.web.api.period import read_period
 
 router = APIRouter()
@@ -48,7 +48,7 @@ class ListQuery(BaseModel):
 async def list_conversions(request: Request, query: Annotated[ListQuery, Query()]) -> Response:
     """Events, the latest event time first."""
     desk: Desk = request.app.state.desk
-    key = await desk.key(request, "conversions:read")
+    key = caller(request, "conversions:read")
     from_ms, to_ms = 0, _END[0]
     if query.from_ or query.to:
         from_ms, to_ms = read_period(query.from_, query.to, query.timezone, desk.clock.now_ms()).bounds
@@ -74,11 +74,20 @@ async def list_conversions(request: Request, query: Annotated[ListQuery, Query()
     return answer({"conversions": [wire.standing(conversion) for conversion in page], "next_cursor": cursor})
 
 
+@router.delete("/api/v1/conversions")
+async def empty_test_ledger(request: Request, _: Annotated[Literal["test"], Query(alias="mode")]) -> Response:
+    """Empty the workspace's test ledger, as a whole; live events cannot be deleted."""
+    desk: Desk = request.app.state.desk
+    key = caller(request, "admin")
+    deleted = await desk.write(lambda tx: ledger.empty_test(tx, key.workspace_id))
+    return answer({"deleted": deleted})
+
+
 @router.get("/api/v1/conversions/{event_id:path}")
 async def get_conversion(request: Request, event_id: str, mode: Mode = "live") -> Response:
     """One event as it stands; a sale with its order."""
     desk: Desk = request.app.state.desk
-    key = await desk.key(request, "conversions:read")
+    key = caller(request, "conversions:read")
 
     def read(tx: Tx) -> tuple[Conversion, Order | None]:
         conversion = conversions.find(tx, mode, desk.vault, key.workspace_id, event_id)

@@ -18,7 +18,7 @@ from nimriz.core import domains as domain_rows
 from nimriz.core.domains import Domain
 from nimriz.core.links import Link
 from nimriz.store.db import Tx
-from nimriz.web.api.app import Desk, answer
+from nimriz.web.api.app import Desk, answer, caller
 
 router = APIRouter()
 
@@ -77,7 +77,7 @@ class Shown(NamedTuple):
 async def shorten(request: Request, new: NewLink) -> Response:
     """Make a link."""
     desk: Desk = request.app.state.desk
-    key = await desk.key(request, "links:write")
+    key = caller(request, "links:write")
     now_ms = desk.clock.now_ms()
     links.destination_host(new.long_url, desk.own_hosts)
 
@@ -110,7 +110,7 @@ async def shorten(request: Request, new: NewLink) -> Response:
 async def list_links(request: Request, limit: int = 100, cursor: str = "") -> Response:
     """The workspace's links, newest first."""
     desk: Desk = request.app.state.desk
-    key = await desk.key(request, "links:read")
+    key = caller(request, "links:read")
     if not 1 <= limit <= LIMIT_MAX:
         raise Refused("validation_failed", errors=(FieldError("limit", "field_length"),))
     if cursor and not ids.is_id(cursor):
@@ -135,7 +135,7 @@ async def list_links(request: Request, limit: int = 100, cursor: str = "") -> Re
 async def get_link(request: Request, link_id: str) -> Response:
     """One link."""
     desk: Desk = request.app.state.desk
-    key = await desk.key(request, "links:read")
+    key = caller(request, "links:read")
     link, domain = await desk.read(lambda tx: _find(tx, key.workspace_id, link_id))
     count = clicks.count_of_link(desk.click_logs(), link_id)
     return answer({"link": link_wire(Shown(link, domain, count), desk.base_url, desk.clock.now_ms())})
@@ -145,7 +145,7 @@ async def get_link(request: Request, link_id: str) -> Response:
 async def change_link(request: Request, link_id: str, change: LinkChange) -> Response:
     """Change any of a link's fields; the redirect follows within a second."""
     desk: Desk = request.app.state.desk
-    key = await desk.key(request, "links:write")
+    key = caller(request, "links:write")
     now_ms = desk.clock.now_ms()
     if change.long_url is not None:
         links.destination_host(change.long_url, desk.own_hosts)
@@ -167,7 +167,7 @@ async def change_link(request: Request, link_id: str, change: LinkChange) -> Res
 async def delete_link(request: Request, which: UrlId) -> Response:
     """Delete a link; its slug rests for 30 days."""
     desk: Desk = request.app.state.desk
-    key = await desk.key(request, "links:write")
+    key = caller(request, "links:write")
     now_ms = desk.clock.now_ms()
     await desk.write(lambda tx: links.delete(tx, _find(tx, key.workspace_id, which.url_id)[0], now_ms))
     return answer({"deleted": True})

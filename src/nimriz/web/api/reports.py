@@ -16,7 +16,7 @@ from nimriz.core import clicks, entitlements, links, reports, workspaces
 from nimriz.core.mode import Mode
 from nimriz.core.reports import By, ClockName, Figures, Question, Report
 from nimriz.store.db import Tx
-from nimriz.web.api.app import Desk, answer
+from nimriz.web.api.app import Desk, answer, caller
 from nimriz.web.api.period import read_period
 
 router = APIRouter()
@@ -45,7 +45,7 @@ class ReportQuery(BaseModel):
 async def conversions_report(request: Request, query: Annotated[ReportQuery, Query()]) -> Response:
     """Clicks, leads, sales and net revenue by link, event name or day."""
     desk: Desk = request.app.state.desk
-    key = await desk.key(request, "analytics:read")
+    key = caller(request, "analytics:read")
     now_ms = desk.clock.now_ms()
     period = read_period(query.from_, query.to, query.timezone, now_ms)
     question = Question(

@@ -7,9 +7,11 @@ from starlette.responses import Response
 
 from nimriz.base.errors import Refused
 from nimriz.core import domains, entitlements, workspaces
+from nimriz.core.credentials import ApiKey
 from nimriz.core.domains import Domain
 from nimriz.store.db import Tx
-from nimriz.web.api.app import Desk, answer
+from nimriz.web.api.app import Desk, answer, caller
+from nimriz.web.api.door import CALLER
 
 router = APIRouter()
 
@@ -18,7 +20,7 @@ router = APIRouter()
 async def whoami(request: Request) -> Response:
     """The workspace that an API key belongs to, with its plan and open surfaces."""
     desk: Desk = request.app.state.desk
-    key = await desk.key(request, "links:read")
+    key: ApiKey = request.scope[CALLER]
 
     def read(tx: Tx) -> dict[str, object]:
         workspace = workspaces.find(tx, key.workspace_id)
@@ -40,7 +42,7 @@ async def whoami(request: Request) -> Response:
 async def list_domains(request: Request) -> Response:
     """The domains that the workspace may put links on."""
     desk: Desk = request.app.state.desk
-    key = await desk.key(request, "links:read")
+    key = caller(request, "links:read")
     found = await desk.read(lambda tx: domains.of_workspace(tx, key.workspace_id))
     return answer({"domains": [domain_wire(domain) for domain in found]})
 

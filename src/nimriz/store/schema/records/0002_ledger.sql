@@ -30,7 +30,7 @@ create index outcomes_by_related_event on outcomes (workspace_id, related_event_
     where related_event_id <> '';
 create index outcomes_by_related_order on outcomes (workspace_id, related_order_id)
     where related_order_id <> '';
-@append_only outcomes;
+@append_only outcomes (workspace_id, event_id);
 
 -- A dated attribution decision; the newest of an event stands.
 create table verdicts (
@@ -106,7 +106,7 @@ create table persons (
     external_id_sealed bytea not null,
     created_at_ms bigint not null
 );
-create unique index persons_by_lookup on persons (workspace_id, lookup) where lookup is not null;
+create unique index persons_by_lookup on persons (lookup) where lookup is not null;
 
 create table metadata (
     workspace_id text not null,
@@ -167,7 +167,7 @@ create index test_outcomes_by_related_event on test_outcomes (workspace_id, rela
     where related_event_id <> '';
 create index test_outcomes_by_related_order on test_outcomes (workspace_id, related_order_id)
     where related_order_id <> '';
-@no_update test_outcomes;
+@no_update test_outcomes (workspace_id, event_id);
 
 -- A dated attribution decision; the newest of an event stands.
 create table test_verdicts (
@@ -243,7 +243,7 @@ create table test_persons (
     external_id_sealed bytea not null,
     created_at_ms bigint not null
 );
-create unique index test_persons_by_lookup on test_persons (workspace_id, lookup) where lookup is not null;
+create unique index test_persons_by_lookup on test_persons (lookup) where lookup is not null;
 
 create table test_metadata (
     workspace_id text not null,

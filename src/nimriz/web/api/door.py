@@ -1,0 +1,69 @@
+"""The API's door: who calls is known, and the body whole, bounded and strict JSON, before FastAPI sees it."""
+
+from __future__ import annotations
+
+import structlog
+
+from nimriz.base import jsontext
+from nimriz.base.errors import Refused
+from nimriz.base.ids import new_reference
+from nimriz.core.credentials import ApiKey
+from nimriz.store.db import StoreError
+from nimriz.web.body import Bodies
+from nimriz.web.http import Application, Message, Receive, Scope, Send, answer_refused
+from nimriz.web.memory import Memory
+
+BODY_BYTES_MAX = 1024 * 1024
+CALLER = "nimriz.caller"
+
+log = structlog.get_logger()
+
+
+class Door:
+    """An ASGI application in front of another."""
+
+    def __init__(self, inside: Application, memory: Memory, bodies: Bodies) -> None:
+        self._inside = inside
+        self._memory = memory
+        self._bodies = bodies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or say why not."""
+        try:
+            scope[CALLER] = await self._caller(scope)
+            body = await self._body(scope, receive)
+        except Refused as refused:
+            await answer_refused(send, refused, new_reference())
+            return
+        except StoreError as error:
+            log.error("store_unavailable", error=str(error))
+            await answer_refused(send, Refused("store_unavailable", retry_after_s=1), new_reference())
+            return
+
+        async def replay() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._inside(scope, replay, send)
+
+    async def _caller(self, scope: Scope) -> ApiKey:
+        sent = []
+        for name, value in scope["headers"]:
+            if name == b"x-nim-api-key":
+                sent.append(value)
+            elif name == b"authorization" and value[:7].lower() == b"bearer ":
+                sent.append(value[7:].strip())
+        key = await self._memory.api_key(sent[0].decode("latin-1")) if len(sent) == 1 else None
+        if key is None:
+            raise Refused("unauthorized")
+        return key
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > BODY_BYTES_MAX:
+                raise Refused("body_too_large")
+        if scope["method"] in ("GET", "HEAD"):
+            return b""
+        body = await self._bodies.read(receive, BODY_BYTES_MAX)
+        if body:
+            jsontext.parse(body)
+        return body

@@ -1,0 +1,1 @@
+"""Faults: killed processes, a ledger changed by hand, records that cannot be read."""

@@ -1,0 +1,1 @@
+"""Stories over HTTP: what the outside world sees."""
