@@ -47,7 +47,8 @@ def open_installation(settings: Settings) -> Installation:
     path = settings.data_dir / "records.db"
     key = vault.load_master_key(settings.master_key, settings.key_file, data_exists=path.exists())
     opened = Vault(key)
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.umask(0o077)  # What is made from here on is its owner's alone.
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     hosts = hosts_of((urlsplit(settings.base_url).hostname or "localhost").lower())
     records = Sqlite(path, secure_delete=True)
 

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,12 +28,13 @@ class AlreadyServed(Exception):
     """Another process serves this data directory, or has the port."""
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, greeting: str) -> None:
     """Serve until told to stop. The caller has opened the installation once, to say what is wrong."""
     _raise_file_limit()
     with _lock(settings.data_dir):
         _wait_for_port(settings.host, settings.port)
         announce_parent()
+        print(greeting, file=sys.stderr, flush=True)
         Server(
             "nimriz.app:application",
             address=settings.host,

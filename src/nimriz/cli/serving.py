@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from nimriz.config import Settings
 from nimriz.core import workspaces
@@ -21,9 +20,9 @@ def run(host: str | None, port: int | None) -> None:
     opened = open_installation(settings)
     fresh = not opened.records.read(workspaces.find_all)
     opened.close()
-    print(f"nimriz serves {settings.base_url} from {settings.data_dir}", file=sys.stderr)
+    greeting = [f"nimriz serves {settings.base_url} from {settings.data_dir}"]
     if settings.clock_offset_s:
-        print(f"Warning: the clock is shifted by {settings.clock_offset_s} s (NIMRIZ_CLOCK_OFFSET_S).", file=sys.stderr)
+        greeting.append(f"Warning: the clock is shifted by {settings.clock_offset_s} s (NIMRIZ_CLOCK_OFFSET_S).")
     if fresh:
-        print("There is no workspace yet: nimriz workspace create NAME makes one.", file=sys.stderr)
-    serve(settings)
+        greeting.append("There is no workspace yet: nimriz workspace create NAME makes one.")
+    serve(settings, "\n".join(greeting))

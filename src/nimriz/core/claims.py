@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
 
 from nimriz.base import jsontext
 from nimriz.base.clock import from_rfc3339
@@ -34,31 +35,36 @@ _Token = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 _STRICT = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 
 
-class _UserData(BaseModel):
-    model_config = _STRICT
-    click_id: _Token | None = None
-    external_id: _Id | None = None
+# Typed dicts and not models: a fifth of the time, and a body is needed only until its claim is made.
+@with_config(_STRICT)
+class _UserData(TypedDict, total=False):
+    click_id: _Token | None
+    external_id: _Id | None
 
 
-class _CustomData(BaseModel):
-    model_config = _STRICT
-    value: Any = None
-    currency: str | None = None
-    order_id: _Id | None = None
-    quantity: Any = None
-    related_order_id: _Id | None = None
-    related_event_id: _Id | None = None
-    metadata: Any = None
+@with_config(_STRICT)
+class _CustomData(TypedDict, total=False):
+    value: Any
+    currency: str | None
+    order_id: _Id | None
+    quantity: Any
+    related_order_id: _Id | None
+    related_event_id: _Id | None
+    metadata: Any
 
 
-class _Body(BaseModel):
-    model_config = _STRICT
-    event_name: str | None = None
-    event_id: _Id | None = None
-    event_time: Any = None
-    user_data: _UserData | None = Field(default_factory=_UserData)
-    custom_data: _CustomData | None = Field(default_factory=_CustomData)
+@with_config(_STRICT)
+class _Body(TypedDict, total=False):
+    event_name: str | None
+    event_id: _Id | None
+    event_time: Any
+    user_data: _UserData | None
+    custom_data: _CustomData | None
 
+
+_check = TypeAdapter(_Body).validator.validate_python
+_NOBODY: _UserData = {}
+_NOTHING: _CustomData = {}
 
 _CODES = {
     "extra_forbidden": "field_unknown",
@@ -72,37 +78,37 @@ def read_claim(body: object, now_ms: int) -> Claim:
     if not isinstance(body, dict):
         raise Refused("validation_failed", errors=(FieldError("body", "field_type"),))
     try:
-        parsed = _Body.model_validate(body)
+        parsed: _Body = _check(body)
     except ValidationError as invalid:
         raise Refused("validation_failed", errors=_field_errors(invalid)) from None
-    user, custom = parsed.user_data or _UserData(), parsed.custom_data or _CustomData()
+    event_name, event_id = parsed.get("event_name"), parsed.get("event_id")
+    user, custom = parsed.get("user_data") or _NOBODY, parsed.get("custom_data") or _NOTHING
     errors: list[FieldError] = []
-    if parsed.event_name is None:
-        errors.append(FieldError("event_name", "field_missing"))
-    elif parsed.event_name not in EVENT_NAMES:
-        errors.append(FieldError("event_name", "field_type"))
-    if parsed.event_id is None:
+    if event_name not in EVENT_NAMES:
+        errors.append(FieldError("event_name", "field_missing" if event_name is None else "field_type"))
+    if event_id is None:
         errors.append(FieldError("event_id", "field_missing"))
-    event_time_ms = _event_time(parsed.event_time, now_ms, errors)
-    value_minor, currency = _amount(custom.value, custom.currency, errors)
-    quantity = _quantity(custom.quantity, errors)
-    metadata = _metadata(custom.metadata, errors)
-    if parsed.event_name in FOLLOW_ONS and custom.related_event_id is None and custom.related_order_id is None:
+    event_time_ms = _event_time(parsed.get("event_time"), now_ms, errors)
+    value_minor, currency = _amount(custom.get("value"), custom.get("currency"), errors)
+    quantity = _quantity(custom.get("quantity"), errors)
+    metadata = _metadata(custom.get("metadata"), errors)
+    related_order_id, related_event_id = custom.get("related_order_id"), custom.get("related_event_id")
+    if event_name in FOLLOW_ONS and related_event_id is None and related_order_id is None:
         errors.append(FieldError("custom_data.related_event_id", "related_missing"))
-    if errors:
+    if errors or event_name is None or event_id is None:
         raise Refused("validation_failed", errors=tuple(errors))
     return Claim(
-        parsed.event_name or "",
-        parsed.event_id or "",
+        event_name,
+        event_id,
         event_time_ms,
-        user.click_id,
-        user.external_id,
+        user.get("click_id"),
+        user.get("external_id"),
         value_minor,
         currency,
-        custom.order_id,
+        custom.get("order_id"),
         quantity,
-        custom.related_order_id,
-        custom.related_event_id,
+        related_order_id,
+        related_event_id,
         metadata,
     )
 

@@ -32,7 +32,7 @@ class Vault:
 
     def __init__(self, master_key: bytes) -> None:
         if len(master_key) != MASTER_KEY_BYTES:
-            raise VaultRefused("the master key has 32 bytes")
+            raise VaultRefused("the master key must have 32 bytes, in base64")
         self._seal = AESGCM(_derive(master_key, b"seal"))
         self._person_root = _derive(master_key, b"person")
         self._lookup_root = _derive(master_key, b"lookup")

@@ -4,33 +4,55 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 from nimriz.base.errors import Refused
 from nimriz.web.http import Receive
 from nimriz.web.metrics import Counters
 
+_LOOK_EVERY_S = 0.25
+
 
 class Bodies:
-    """Reads request bodies. Counts the bytes that are in flight over all of them."""
+    """Reads request bodies. Counts the bytes that are in flight over all of them.
+
+    Deadlines are kept by one look at all readers several times a second: a timer for each body would
+    cost more than reading it does.
+    """
 
     def __init__(self, counters: Counters, *, timeout_s: float, in_flight_max: int) -> None:
         self._counters = counters
         self._timeout_s = timeout_s
         self._in_flight_max = in_flight_max
         self._in_flight = 0
+        self._readers: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._look_every_s = min(_LOOK_EVERY_S, timeout_s / 4)
+        asyncio.get_running_loop().call_later(self._look_every_s, self._look)
 
     async def read(self, receive: Receive, bytes_max: int) -> bytes:
         """The whole body. Raises Refused: body_too_large, body_timeout, store_unavailable."""
-        ends_s = time.monotonic() + self._timeout_s
+        reader = asyncio.current_task()
+        if reader is None:
+            raise RuntimeError("a body is read by a task")
+        self._readers[reader] = time.monotonic() + self._timeout_s
+        try:
+            return await self._read(receive, bytes_max)
+        except asyncio.CancelledError:
+            if reader not in self._late:
+                raise
+            reader.uncancel()
+            raise Refused("body_timeout") from None
+        finally:
+            del self._readers[reader]
+            self._late.discard(reader)
+
+    async def _read(self, receive: Receive, bytes_max: int) -> bytes:
         chunks: list[bytes] = []
         size = 0
         try:
             while True:
-                try:
-                    async with asyncio.timeout(ends_s - time.monotonic()):
-                        message = await receive()
-                except TimeoutError:
-                    raise Refused("body_timeout") from None
+                message = await receive()
                 if message["type"] == "http.disconnect":
                     raise Refused("body_timeout")
                 chunk: bytes = message.get("body", b"")
@@ -46,3 +68,11 @@ class Bodies:
                     raise Refused("store_unavailable", retry_after_s=1)
         finally:
             self._in_flight -= size
+
+    def _look(self) -> None:
+        now_s = time.monotonic()
+        for reader, ends_s in self._readers.items():
+            if now_s > ends_s and reader not in self._late:
+                self._late.add(reader)
+                reader.cancel()
+        asyncio.get_running_loop().call_later(self._look_every_s, self._look)

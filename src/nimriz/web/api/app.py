@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
@@ -15,16 +12,14 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 import nimriz
-from nimriz.base.clock import Clock
 from nimriz.base.errors import FieldError, Refused, told_back
 from nimriz.base.ids import new_reference
-from nimriz.core.credentials import ApiKey
-from nimriz.core.vault import Vault
-from nimriz.store.db import Database, StoreError, Tx
-from nimriz.web.api.door import CALLER, Door
+from nimriz.store.db import StoreError
+from nimriz.web.api import conversions, links, reports, workspace
+from nimriz.web.api.desk import Desk
+from nimriz.web.api.door import Door
 from nimriz.web.body import Bodies
 from nimriz.web.http import Application, encode
-from nimriz.web.memory import Memory
 
 Result = TypeVar("Result")
 log = structlog.get_logger()
@@ -36,42 +31,6 @@ _FIELD_CODES = {
     "string_too_short": "field_length",
     "string_too_long": "field_length",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What the API's endpoints work with. `click_logs` opens every process's log for reading."""
-
-    records: Database
-    click_logs: Callable[[], list[Database]]
-    vault: Vault
-    memory: Memory
-    clock: Clock
-    base_url: str
-    own_hosts: frozenset[str]
-
-    async def read(self, fn: Callable[[Tx], Result]) -> Result:
-        """Read in a thread. Raises StoreError."""
-        return await asyncio.to_thread(self.records.read, fn)
-
-    async def write(self, fn: Callable[[Tx], Result]) -> Result:
-        """Write in a thread; what this process remembers is refreshed before the answer. Raises StoreError."""
-        result = await asyncio.to_thread(self.records.write, fn)
-        await self.memory.refresh()
-        return result
-
-
-def caller(request: Request, scope: str) -> ApiKey:
-    """The caller's API key, which the door has checked. Raises Refused(scope_missing)."""
-    key: ApiKey = request.scope[CALLER]
-    if not key.allows(scope):
-        raise Refused("scope_missing", scope=scope)
-    return key
-
-
-def answer(body: object, status: int = 200) -> Response:
-    """A JSON response that nobody may keep."""
-    return Response(encode(body), status, media_type="application/json", headers={"Cache-Control": "private, no-store"})
 
 
 def refusal(refused: Refused) -> Response:
@@ -92,8 +51,6 @@ def build(desk: Desk, bodies: Bodies) -> Application:
 
 def endpoints(desk: Desk) -> FastAPI:
     """The endpoints alone."""
-    from nimriz.web.api import conversions, links, reports, workspace
-
     app = FastAPI(
         title="nimriz",
         version=nimriz.__version__,

@@ -17,7 +17,7 @@ from nimriz.core.conversions import Conversion, Filters, Order
 from nimriz.core.mode import Mode
 from nimriz.store.db import Tx
 from nimriz.web import wire
-from nimriz.web.api.app import Desk, answer, caller
+from nimriz.web.api.desk import Desk, answer, caller
 from nimriz.web.api.period import read_period
 
 router = APIRouter()

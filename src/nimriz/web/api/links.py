@@ -18,7 +18,7 @@ from nimriz.core import domains as domain_rows
 from nimriz.core.domains import Domain
 from nimriz.core.links import Link
 from nimriz.store.db import Tx
-from nimriz.web.api.app import Desk, answer, caller
+from nimriz.web.api.desk import Desk, answer, caller
 
 router = APIRouter()
 

@@ -16,7 +16,7 @@ from nimriz.core import clicks, entitlements, links, reports, workspaces
 from nimriz.core.mode import Mode
 from nimriz.core.reports import By, ClockName, Figures, Question, Report
 from nimriz.store.db import Tx
-from nimriz.web.api.app import Desk, answer, caller
+from nimriz.web.api.desk import Desk, answer, caller
 from nimriz.web.api.period import read_period
 
 router = APIRouter()

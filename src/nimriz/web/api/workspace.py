@@ -10,7 +10,7 @@ from nimriz.core import domains, entitlements, workspaces
 from nimriz.core.credentials import ApiKey
 from nimriz.core.domains import Domain
 from nimriz.store.db import Tx
-from nimriz.web.api.app import Desk, answer, caller
+from nimriz.web.api.desk import Desk, answer, caller
 from nimriz.web.api.door import CALLER
 
 router = APIRouter()

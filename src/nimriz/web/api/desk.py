@@ -1,0 +1,58 @@
+"""The desk: what the API's endpoints work with, who calls, and how they answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fastapi import Request
+from starlette.responses import Response
+
+from nimriz.base.clock import Clock
+from nimriz.base.errors import Refused
+from nimriz.core.credentials import ApiKey
+from nimriz.core.vault import Vault
+from nimriz.store.db import Database, Tx
+from nimriz.web.api.door import CALLER
+from nimriz.web.http import encode
+from nimriz.web.memory import Memory
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the API's endpoints work with. `click_logs` opens every process's log for reading."""
+
+    records: Database
+    click_logs: Callable[[], list[Database]]
+    vault: Vault
+    memory: Memory
+    clock: Clock
+    base_url: str
+    own_hosts: frozenset[str]
+
+    async def read(self, fn: Callable[[Tx], Result]) -> Result:
+        """Read in a thread. Raises StoreError."""
+        return await asyncio.to_thread(self.records.read, fn)
+
+    async def write(self, fn: Callable[[Tx], Result]) -> Result:
+        """Write in a thread; what this process remembers is refreshed before the answer. Raises StoreError."""
+        result = await asyncio.to_thread(self.records.write, fn)
+        await self.memory.refresh()
+        return result
+
+
+def caller(request: Request, scope: str) -> ApiKey:
+    """The caller's API key, which the door has checked. Raises Refused(scope_missing)."""
+    key: ApiKey = request.scope[CALLER]
+    if not key.allows(scope):
+        raise Refused("scope_missing", scope=scope)
+    return key
+
+
+def answer(body: object, status: int = 200) -> Response:
+    """A JSON response that nobody may keep."""
+    return Response(encode(body), status, media_type="application/json", headers={"Cache-Control": "private, no-store"})
