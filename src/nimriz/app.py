@@ -125,6 +125,9 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             records, logs.all, installation.vault, memory, clock, settings.base_url, installation.hosts.application
         )
         bodies = Bodies(counters, timeout_s=settings.body_timeout_s, in_flight_max=settings.body_bytes_in_flight_max)
+        # What is here now stays; the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
         yield Front(
             installation.hosts,
             memory,

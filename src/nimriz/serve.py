@@ -19,7 +19,8 @@ from nimriz.config import Settings
 from nimriz.net import port_is_free
 from nimriz.parent import announce_parent
 
-HEADER_READ_TIMEOUT_MS = 10_000
+# Also how long an idle connection is kept: a proxy in front should give up its own sooner.
+HEADER_READ_TIMEOUT_MS = 30_000
 _LOCK_WAIT_S = 5.0
 _PORT_WAIT_S = 1.0
 

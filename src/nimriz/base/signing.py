@@ -12,7 +12,7 @@ import re
 import secrets as random_source
 from binascii import unhexlify
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 TOLERANCE_S = 300
 """How far a timestamp may be from the server's clock, either side, in seconds; the bound itself passes."""
@@ -42,8 +42,7 @@ class SignatureRefused(ValueError):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class SignedHeaders:
+class SignedHeaders(NamedTuple):
     """Well-formed, timely headers, nothing yet believed.
 
     `timestamp` is the digits as sent (they were signed as text); `signatures` are 1 to 8 raw digests

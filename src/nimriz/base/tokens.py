@@ -13,8 +13,8 @@ repeat. 54 bytes are exactly 72 characters of base64url (RFC 4648): no padding, 
 import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -48,8 +48,7 @@ class TokenRefused(ValueError):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class ClickToken:
+class ClickToken(NamedTuple):
     """What a token says: 16-byte ids, the window (1 to 30 days), the decision (0 = the link itself)."""
 
     click_id: bytes

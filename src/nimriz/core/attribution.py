@@ -7,7 +7,7 @@ never arrival; only the token is read, never the click's row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import NamedTuple
 
 from nimriz.base import ids
@@ -170,11 +170,13 @@ def by_named(named: Verdict) -> Verdict:
     return named._replace(method="related") if named.status == "attributed" else named
 
 
-def tie(tx: Tx, mode: Mode, pairs: Iterable[tuple[Outcome, Click]], now_ms: int) -> list[tuple[str, int]]:
+def tie(
+    tx: Tx, mode: Mode, pairs: Iterable[tuple[Outcome, Click]], known: Container[str], now_ms: int
+) -> list[tuple[str, int]]:
     """Tie persons to clicks, each from 300 s before the outcome's own time on.
 
-    Returns (person id, event time in ms from which their outcomes may be judged otherwise), for the ties
-    that say something new.
+    Returns (person id, event time in ms from which their earlier outcomes may be judged otherwise), for
+    the ties that say something new about a person who was `known` before.
     """
     earliest: dict[tuple[str, str], tuple[Outcome, Click]] = {}
     for outcome, click in pairs:
@@ -185,15 +187,17 @@ def tie(tx: Tx, mode: Mode, pairs: Iterable[tuple[Outcome, Click]], now_ms: int)
     concerned: dict[str, int] = {}
     for outcome, click in earliest.values():
         from_ms = outcome.event_time_ms - GRACE_MS
-        known: Params = {
-            "person_id": outcome.person_id,
-            "clicked_at_ms": click.clicked_at_ms,
-            "click_id": click.click_id,
-            "from_ms": from_ms,
-        }
-        if tx.one(_ALREADY_TIED[mode], known) is None:
-            rows.append((outcome.workspace_id, outcome.person_id, *click, from_ms, outcome.event_id, now_ms))
+        if outcome.person_id in known:
+            params: Params = {
+                "person_id": outcome.person_id,
+                "clicked_at_ms": click.clicked_at_ms,
+                "click_id": click.click_id,
+                "from_ms": from_ms,
+            }
+            if tx.one(_ALREADY_TIED[mode], params) is not None:
+                continue
             concerned[outcome.person_id] = min(from_ms, concerned.get(outcome.person_id, from_ms))
+        rows.append((outcome.workspace_id, outcome.person_id, *click, from_ms, outcome.event_id, now_ms))
     tx.many(_TIE[mode], rows)
     return list(concerned.items())
 

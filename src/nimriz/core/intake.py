@@ -7,7 +7,8 @@ are, the rows, the ties, and one Hearing at the end.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_id
@@ -24,8 +25,7 @@ from nimriz.core.vault import Vault
 from nimriz.store.db import Tx
 
 
-@dataclass(frozen=True, slots=True)
-class Authentic:
+class Authentic(NamedTuple):
     """A Claim and who signed it: the workspace, the mode of the secret, and the secret's id."""
 
     workspace_id: str
@@ -35,8 +35,7 @@ class Authentic:
     idempotency_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """What stands for an event after its claim was heard."""
 
     mode: Mode
@@ -67,6 +66,7 @@ class Intake:
     _outcomes: dict[str, Outcome] = field(default_factory=dict)
     _holders: dict[str, str] = field(default_factory=dict)
     _clicks: dict[str, Click | str] = field(default_factory=dict)
+    _known: set[str] = field(default_factory=set)
 
     def record(self, batch: Sequence[Authentic]) -> list[Answer]:
         """Record the claims; the answers are in the same order."""
@@ -109,9 +109,10 @@ class Intake:
     def _append(self) -> None:
         """Append an outcome for each new claim, and what can be read about its person apart from it."""
         claims = [authentic.claim for authentic in self._new.values()]
-        known = persons.of_claims(self.tx, self.mode, self.vault, self.workspace_id, claims, self.now_ms)
+        found = persons.of_claims(self.tx, self.mode, self.vault, self.workspace_id, claims, self.now_ms)
+        self._known = {person.person_id for person in found.values() if person.known}
         for event_id, authentic in self._new.items():
-            self._outcomes[event_id] = self._outcome(authentic, known.get(event_id))
+            self._outcomes[event_id] = self._outcome(authentic, found.get(event_id))
         ledger.append(self.tx, self.mode, list(self._outcomes.values()))
 
     def _outcome(self, authentic: Authentic, person: Person | None) -> Outcome:
@@ -150,7 +151,7 @@ class Intake:
                 if outcome.identified and not isinstance(click, str):
                     ties.append((outcome, click))
         again: dict[str, Outcome] = {}
-        for person_id, from_ms in attribution.tie(self.tx, self.mode, ties, self.now_ms):
+        for person_id, from_ms in attribution.tie(self.tx, self.mode, ties, self._known, self.now_ms):
             limit = self.rejudge_max + len(self._outcomes) + 1
             concerned = ledger.of_person(self.tx, self.mode, person_id, (from_ms, ""), limit)
             if len(concerned) >= limit:
@@ -171,4 +172,4 @@ class Intake:
         readable = persons.read(self.tx, self.mode, self.vault, self.workspace_id, event_id, outcome.person_id)
         verdict, settled = hearing.verdict(event_id), hearing.settlement(outcome)
         repeat = Recorded(self.mode, outcome, readable, verdict, settled, duplicate=True)
-        return replace(repeat, differences=differences(claim, outcome, readable))
+        return repeat._replace(differences=differences(claim, outcome, readable))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from nimriz.base.ids import new_id
 from nimriz.core.claim import Claim
@@ -36,14 +37,17 @@ _READ_METADATA = by_mode("select sealed from @metadata where workspace_id = :wor
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One person, as the ledger knows them: a random id, and the key to what can be read."""
+    """One person, as the ledger knows them: a random id, and the key to what can be read.
+
+    `known` says that the ledger held outcomes of this person before this batch.
+    """
 
     person_id: str
     key: PersonKey
+    known: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Readable:
+class Readable(NamedTuple):
     """What can be read about one event; erased fields are None."""
 
     external_id: str | None
@@ -68,7 +72,7 @@ def of_claims(
     known: dict[bytes, Person] = {}
     if lookups:
         for lookup, person_id, salt in tx.each(_LOOK_UP[mode], list(lookups.values())):
-            known[lookup] = Person(person_id, vault.person(salt))
+            known[lookup] = Person(person_id, vault.person(salt), known=True)
     made: list[tuple[str, str, bytes | None, bytes, bytes, int]] = []
     kept: list[tuple[str, str, str, bytes]] = []
     found: dict[str, Person] = {}
@@ -79,7 +83,7 @@ def of_claims(
         person = None if lookup is None else known.get(lookup)
         if person is None:
             salt = os.urandom(_KEY_SALT_BYTES)
-            person = Person(new_id(now_ms), vault.person(salt))
+            person = Person(new_id(now_ms), vault.person(salt), known=False)
             sealed = b""
             if lookup is not None and claim.external_id is not None:
                 known[lookup] = person

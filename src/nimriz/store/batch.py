@@ -14,6 +14,9 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+# How long a batch is held back for those who were just released by the one before.
+GATHER_S = 0.002
+
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
@@ -72,6 +75,8 @@ class Batcher(Generic[Item, Outcome]):
         self._open: list[Batch[Item, Outcome]] = []
         self._writing: Batch[Item, Outcome] | None = None
         self._scheduled = False
+        self._enough = 1
+        self._gathering: asyncio.TimerHandle | None = None
         self._stopping = False
         self._queued = 0
         self.behind = False
@@ -96,7 +101,7 @@ class Batcher(Generic[Item, Outcome]):
         batch = batches[-1]
         batch.items.append(item)
         self._queued += 1
-        if self._writing is None and not self._scheduled:
+        if self._writing is None and not self._scheduled and self._queued >= self._enough:
             # Not at once: what else is ready in this turn of the loop shares the flush.
             self._scheduled = True
             self._loop.call_soon(self._hand_over)
@@ -112,8 +117,23 @@ class Batcher(Generic[Item, Outcome]):
             self.behind = True
             batch.done.set_result(None)
 
+    def _gather(self, released: int) -> None:
+        """Hand the next batch over, once those just released have had a moment to come back.
+
+        Without it two halves of the callers take turns, and every flush serves only one of them.
+        """
+        self._enough = (released + self._queued) * 3 // 4
+        if self._queued >= self._enough:
+            self._hand_over()
+        else:
+            self._gathering = self._loop.call_later(GATHER_S, self._hand_over)
+
     def _hand_over(self) -> None:
         self._scheduled = False
+        self._enough = 1
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         if self._writing is None and self._open:
             self._writing = self._open.pop(0)
             self._work.put(self._writing)
@@ -142,7 +162,7 @@ class Batcher(Generic[Item, Outcome]):
                 batch.done.exception()  # Seen, even when nobody waits any more.
             else:
                 batch.done.set_result(outcomes)
-        self._hand_over()
+        self._gather(len(batch.items))
 
     async def close(self) -> None:
         """Take no more, write what waits, end the thread."""

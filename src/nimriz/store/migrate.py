@@ -5,7 +5,8 @@ every start. What the engines spell differently is written `@word` and replaced 
 
     @sequence          a row number that the database gives, in insertion order
     @append_only NAME  triggers that refuse update, delete and replacement on the table NAME
-    @no_update NAME    triggers that refuse update and replacement alone
+    @no_update NAME    triggers that refuse update and replacement
+    @no_change NAME    triggers that refuse update and delete, where an insert must cost nothing more
 
 After NAME may stand the columns of a unique key beside seq, in brackets.
 """
@@ -65,19 +66,23 @@ def _statements(text: str) -> list[str]:
     statements = []
     for raw in re.sub(r"--[^\n]*", "", text).split(";"):
         statement = raw.strip()
-        guard = re.fullmatch(r"@(append_only|no_update) (\w+)(?: \((.+)\))?", statement)
+        guard = re.fullmatch(r"@(append_only|no_update|no_change) (\w+)(?: \((.+)\))?", statement)
         if guard:
-            statements += _guards(guard[2], guard[3], delete=guard[1] == "append_only")
+            statements += _guards(guard[1], guard[2], guard[3])
         elif statement:
             statements.append(statement)
     return statements
 
 
-def _guards(name: str, key: str | None, *, delete: bool) -> list[str]:
+def _guards(word: str, name: str, key: str | None) -> list[str]:
     same_key = " and ".join(f"{column} = new.{column}" for column in key.split(", ")) if key else ""
     or_key = f" or exists (select 1 from {name} where {same_key})" if key else ""
-    guards = [_REFUSE_UPDATE.format(name=name), _REFUSE_REPLACE.format(name=name, or_key=or_key)]
-    return [*guards, _REFUSE_DELETE.format(name=name)] if delete else guards
+    guards = [_REFUSE_UPDATE.format(name=name)]
+    if word != "no_update":
+        guards.append(_REFUSE_DELETE.format(name=name))
+    if word != "no_change":
+        guards.append(_REFUSE_REPLACE.format(name=name, or_key=or_key))
+    return guards
 
 
 def migrate(db: Database, schema: str, now_ms: int) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
-WIDTHS = (256, 64, 8, 1)
+WIDTHS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 _VARIABLES_MAX = 32_000
 _VALUES = re.compile(r"values \(((?::\w+)(?:, :\w+)*)\)")
 _KEYS = "in (:keys)"

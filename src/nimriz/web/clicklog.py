@@ -10,7 +10,7 @@ import structlog
 
 from nimriz.core import clicks
 from nimriz.core.clicks import Click
-from nimriz.store.batch import Batcher, Overflow
+from nimriz.store.batch import Batch, Batcher, Overflow
 from nimriz.store.db import Database, StoreError
 from nimriz.web.metrics import Counters
 
@@ -45,22 +45,21 @@ class ClickLog:
         """Clicks that wait for the disk."""
         return self._batcher.queued
 
-    async def keep(self, click: Click) -> None:
-        """Return once the click is on disk, or sooner when that takes too long. Never raises."""
-        counters = self._counters
+    def put(self, click: Click) -> Batch[Click, None] | None:
+        """Take a click: the batch to wait for, or None when nobody should wait.
+
+        The batch's `done` is resolved with None when it took too long, and raises StoreError when the disk
+        refused it; both, like the clicks not waited for or not taken, are counted here.
+        """
         try:
             batch, _ = self._batcher.put(click)
         except Overflow:
-            counters.clicks_dropped += 1
-            return
+            self._counters.clicks_dropped += 1
+            return None
         if self._batcher.behind:
-            counters.clicks_answered_before_commit += 1
-            return
-        try:
-            if await batch.done is None:
-                counters.clicks_answered_before_commit += 1
-        except StoreError:
-            return  # Counted and logged where it was written; the visitor goes on.
+            self._counters.clicks_answered_before_commit += 1
+            return None
+        return batch
 
     async def close(self) -> None:
         """Write what waits, then end."""

@@ -67,11 +67,14 @@ class Front:
             await self._unknown_host(send)
             return
         application = name in self._hosts.application
-        try:
-            domain = await self._memory.domain(self._hosts.default_domain if application else name)
-        except StoreError:
-            await answer(send, 503, b"", ((b"retry-after", b"1"),))
-            return
+        domain_name = self._hosts.default_domain if application else name
+        domain = self._memory.domains.get(domain_name)
+        if domain is None:
+            try:
+                domain = await self._memory.domain(domain_name)
+            except StoreError:
+                await answer(send, 503, b"", ((b"retry-after", b"1"),))
+                return
         if domain is None:
             await self._unknown_host(send)
             return
@@ -119,14 +122,15 @@ class Starting:
         self._start = start
         self._front: Front | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer the lifespan protocol, and every request."""
         if scope["type"] == "http" and self._front is not None:
-            await self._front(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._live(receive, send)
+            return self._front(scope, receive, send)
+        return self._live(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            return
         await receive()
         async with contextlib.AsyncExitStack() as stack:
             try:

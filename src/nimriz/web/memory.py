@@ -74,7 +74,7 @@ class Memory:
         self._counters = counters
         self.signposts: Shelf[tuple[str, str], Signpost] = Shelf(signposts_max)
         self.misses: Shelf[tuple[str, str], bool] = Shelf(misses_max)
-        self._domains: Shelf[str, Domain | None] = Shelf(_SMALL_SHELF_MAX)
+        self.domains: Shelf[str, Domain | None] = Shelf(_SMALL_SHELF_MAX)
         self._access: Shelf[str, Access] = Shelf(_SMALL_SHELF_MAX)
         self._keys: Shelf[bytes, ApiKey | None] = Shelf(_SMALL_SHELF_MAX)
         self._loading: dict[object, asyncio.Future[Any]] = {}
@@ -103,10 +103,10 @@ class Memory:
 
     async def domain(self, host: str) -> Domain | None:
         """The domain of a host; None for an unknown one. Raises StoreError."""
-        domain = self._domains.get(host, False)
+        domain = self.domains.get(host, False)
         if domain is not False:
             return domain  # type: ignore[return-value]
-        return await self._load(self._domains, host, lambda tx: domains.find_by_name(tx, host))
+        return await self._load(self.domains, host, lambda tx: domains.find_by_name(tx, host))
 
     async def signpost(self, domain: Domain, slug: str) -> Signpost | None:
         """The signpost of a slug, read once. Raises StoreError when it is unknown and cannot be read."""
@@ -195,7 +195,7 @@ class Memory:
             else:
                 everything = True
         if everything:
-            for shelf in (self.signposts, self.misses, self._domains, self._access, self._keys):
+            for shelf in (self.signposts, self.misses, self.domains, self._access, self._keys):
                 shelf.clear()
 
 

@@ -6,6 +6,7 @@ one await. The order of evaluation is section 2 of the wire contract.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -21,13 +22,14 @@ from nimriz.core.signposts import Signpost, key_of
 from nimriz.store.db import StoreError
 from nimriz.web import pages
 from nimriz.web.clicklog import ClickLog
-from nimriz.web.http import NO_STORE, REFERRER_POLICY, Scope, Send, answer
+from nimriz.web.http import NO_STORE, REFERRER_POLICY, Message, Scope, Send, answer
 from nimriz.web.memory import Memory
 from nimriz.web.metrics import Counters
 
 _PATH_BYTES_MAX = 2_048
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 _NO_BODY = (b"content-length", b"0")
+_NOTHING_MORE: Message = {"type": "http.response.body", "body": b""}
 _NEVER_FORWARDED = frozenset({b"nim_ct", b"nr", b"p"})
 _UTM = {b"utm_source": 0, b"utm_medium": 1, b"utm_campaign": 2, b"utm_term": 3, b"utm_content": 4}
 
@@ -54,51 +56,58 @@ class Redirect:
         self._clock = clock
         self._counters = counters
 
-    async def __call__(self, scope: Scope, send: Send, domain: Domain) -> None:
+    def __call__(self, scope: Scope, send: Send, domain: Domain) -> Awaitable[None]:
         """Answer one GET or HEAD. `domain` is the one that the Host header names."""
-        method = scope["method"]
-        if method not in ("GET", "HEAD"):
-            await answer(send, 405, b"", ((b"allow", b"GET, HEAD"), NO_STORE))
+        # The raw path, so that one link has one spelling. No coroutine more than is needed: most requests
+        # are for a link in memory.
+        signpost = self._signposts.get((domain.domain_id, scope["raw_path"][1:].decode("latin-1")))
+        if signpost is None or scope["method"] not in ("GET", "HEAD") or not domain.ready:
+            return self._find(scope, send, domain)
+        return self._send_on(scope, send, domain, signpost)
+
+    async def _find(self, scope: Scope, send: Send, domain: Domain) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            await answer(send, 405, b"", ((b"allow", b"GET, HEAD"), NO_STORE, REFERRER_POLICY))
             return
         if not domain.ready:
             await answer(send, 404, pages.NOT_READY, (_HTML, NO_STORE, REFERRER_POLICY))
             return
-        # The raw path, so that one link has one spelling.
         raw_path: bytes = scope["raw_path"]
         slug = raw_path[1:].decode("latin-1")
-        signpost = self._signposts.get((domain.domain_id, slug))
+        if len(raw_path) > _PATH_BYTES_MAX or not is_slug(slug):
+            await self._nowhere(send, domain.root_url if not slug else domain.not_found_url)
+            return
+        try:
+            signpost = await self._memory.signpost(domain, slug)
+        except StoreError:
+            await answer(send, 503, pages.TRY_AGAIN, (_HTML, NO_STORE, REFERRER_POLICY, (b"retry-after", b"1")))
+            return
         if signpost is None:
-            if len(raw_path) > _PATH_BYTES_MAX or not is_slug(slug):
-                await self._nowhere(send, domain.root_url if not slug else domain.not_found_url)
-                return
-            try:
-                signpost = await self._memory.signpost(domain, slug)
-            except StoreError:
-                await answer(send, 503, pages.TRY_AGAIN, (_HTML, NO_STORE, (b"retry-after", b"1")))
-                return
-            if signpost is None:
-                await self._nowhere(send, domain.not_found_url)
-                return
-        now_ms = self._clock.now_ms()
-        if signpost.expires_at_ms is not None and now_ms >= signpost.expires_at_ms:
-            await self._nowhere(send, domain.expired_url, 410, pages.EXPIRED)
-        elif signpost.disabled:
             await self._nowhere(send, domain.not_found_url)
         else:
-            await self._send_on(scope, send, signpost, now_ms)
+            await self._send_on(scope, send, domain, signpost)
 
     async def _nowhere(self, send: Send, fallback: str, status: int = 404, page: bytes = pages.NOT_FOUND) -> None:
         self._counters.redirects_missed += 1
         if fallback:
-            await _found(send, 302, fallback.encode())
+            await send(_found(302, fallback.encode()))
+            await send(_NOTHING_MORE)
         else:
             await answer(send, status, page, (_HTML, NO_STORE, REFERRER_POLICY))
 
-    async def _send_on(self, scope: Scope, send: Send, signpost: Signpost, now_ms: int) -> None:
+    async def _send_on(self, scope: Scope, send: Send, domain: Domain, signpost: Signpost) -> None:
+        now_ms = self._clock.now_ms()
+        if signpost.expires_at_ms is not None and now_ms >= signpost.expires_at_ms:
+            await self._nowhere(send, domain.expired_url, 410, pages.EXPIRED)
+            return
+        if signpost.disabled:
+            await self._nowhere(send, domain.not_found_url)
+            return
         query: bytes = scope["query_string"]
         seen, forwarded = _read_query(signpost, query) if query else (_NOTHING_SEEN, b"")
         if scope["method"] == "HEAD":
-            await _found(send, signpost.status_code, _location(signpost, forwarded, b"")[0])
+            await send(_found(signpost.status_code, _location(signpost, forwarded, b"")[0]))
+            await send(_NOTHING_MORE)
             return
         user_agent = referrer = b""
         for name, value in scope["headers"]:
@@ -128,12 +137,19 @@ class Redirect:
             _host_of(referrer) if referrer else "",
             *seen.utm,
         )
-        await self._click_log.keep(click)
         counters = self._counters
+        batch = self._click_log.put(click)
+        if batch is not None:
+            try:
+                if await batch.done is None:
+                    counters.clicks_answered_before_commit += 1
+            except StoreError:
+                pass  # The disk refused the click: the click log has counted it, the visitor goes on.
         counters.redirects += 1
         counters.tokens_appended += appended
         counters.tokens_suppressed += bool(reason)
-        await _found(send, signpost.status_code, location)
+        await send(_found(signpost.status_code, location))
+        await send(_NOTHING_MORE)
 
     def _token(self, signpost: Signpost, click_id: bytes, crawler: bool) -> tuple[bytes, str]:
         """The parameter to append, or the reason why there is none ('' when the link does not track)."""
@@ -143,18 +159,16 @@ class Redirect:
             return b"", signpost.suppression
         if crawler:
             return b"", "bot"
-        return b"nim_ct=" + self._keyring.mint(click_id, signpost.link_key, signpost.window_days).encode(), ""
+        token = self._keyring.mint(click_id, signpost.link_key, signpost.window_days)
+        return b"nim_ct=" + token.encode("ascii"), ""
 
 
-async def _found(send: Send, status: int, location: bytes) -> None:
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [(b"location", location), NO_STORE, REFERRER_POLICY, _NO_BODY],
-        }
-    )
-    await send({"type": "http.response.body", "body": b""})
+def _found(status: int, location: bytes) -> Message:
+    return {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [(b"location", location), NO_STORE, REFERRER_POLICY, _NO_BODY],
+    }
 
 
 def _location(signpost: Signpost, forwarded: bytes, token: bytes) -> tuple[bytes, bool]:

@@ -21,4 +21,4 @@ create table clicks (
     utm_content text not null
 );
 create index clicks_by_link on clicks (link_id, clicked_at_ms);
-@append_only clicks;
+@no_change clicks;

@@ -76,8 +76,8 @@ create table movements (
     amount_minor bigint not null,
     moved_at_ms bigint not null
 );
-create index movements_by_event on movements (workspace_id, event_id);
-create index movements_by_sale on movements (workspace_id, sale_event_id);
+create index movements_by_event on movements (workspace_id, event_id, sale_event_id);
+create index movements_by_sale on movements (workspace_id, sale_event_id, event_id);
 @append_only movements;
 
 -- Which clicks a person's external id is tied to, and from which event time on.
@@ -213,8 +213,8 @@ create table test_movements (
     amount_minor bigint not null,
     moved_at_ms bigint not null
 );
-create index test_movements_by_event on test_movements (workspace_id, event_id);
-create index test_movements_by_sale on test_movements (workspace_id, sale_event_id);
+create index test_movements_by_event on test_movements (workspace_id, event_id, sale_event_id);
+create index test_movements_by_sale on test_movements (workspace_id, sale_event_id, event_id);
 @no_update test_movements;
 
 -- Which clicks a person's external id is tied to, and from which event time on.

@@ -1,0 +1,1 @@
+"""The store: SQLite, migrations, wider statements and group commit."""

@@ -1,0 +1,175 @@
+"""Migrations: in order, once each, whole or not at all, and tables that refuse to be rewritten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nimriz.store import migrate as module
+from nimriz.store.db import StoreError, Tx
+from nimriz.store.migrate import MigrationRefused, files, migrate, pending
+from nimriz.store.sqlite import Sqlite
+
+NOW_MS = 1_790_000_000_000
+ONE = (1, "one", "-- A comment; with a semicolon.\ncreate table one (seq @sequence, a text);\n@append_only one;")
+TWO = (2, "two", "alter table one add column b text;\ncreate table two (id integer primary key);")
+BROKEN = (3, "broken", "create table three (id integer primary key); insert into two (id) values (1); insert into no;")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Sqlite]:
+    """An empty database."""
+    empty = Sqlite(tmp_path / "records.db")
+    yield empty
+    empty.close()
+
+
+class Release:
+    """The migrations that this version of the program carries."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def carries(self, *found: tuple[int, str, str]) -> None:
+        """Carry these from now on."""
+        self._monkeypatch.setattr(module, "files", lambda schema: list(found))
+
+
+@pytest.fixture
+def release(monkeypatch: pytest.MonkeyPatch) -> Release:
+    """A program whose migrations a test chooses."""
+    return Release(monkeypatch)
+
+
+def tables(tx: Tx) -> set[str]:
+    """What tables there are."""
+    return {row[0] for row in tx.all("select name from sqlite_schema where type = 'table'")}
+
+
+def applied(tx: Tx) -> list[tuple[int, str, int]]:
+    """What the database remembers of its migrations."""
+    return [(row[0], row[1], row[2]) for row in tx.all("select number, name, applied_at_ms from migrations")]
+
+
+def test_migrations_run_in_order_and_once_each(database: Sqlite, release: Release) -> None:
+    release.carries(ONE)
+    assert migrate(database, "records", NOW_MS) == 1
+    release.carries(ONE, TWO)  # TWO needs what ONE has made.
+    assert migrate(database, "records", NOW_MS + 1) == 1
+    assert migrate(database, "records", NOW_MS + 2) == 0
+    assert database.read(applied) == [(1, "one", NOW_MS), (2, "two", NOW_MS + 1)]
+    assert database.read(tables) >= {"one", "two"}
+
+
+@pytest.mark.parametrize("schema", module.SCHEMAS)
+def test_the_real_files_are_numbered_without_a_gap_and_apply_to_an_empty_database(
+    database: Sqlite, schema: str
+) -> None:
+    found = files(schema)
+    assert [number for number, _, _ in found] == list(range(1, len(found) + 1))
+    assert migrate(database, schema, NOW_MS) == len(found)
+    assert migrate(database, schema, NOW_MS) == 0
+    assert database.read(lambda tx: pending(tx, schema)) == 0
+
+
+def test_an_edited_file_is_refused(database: Sqlite, release: Release) -> None:
+    release.carries(ONE)
+    migrate(database, "records", NOW_MS)
+    release.carries((1, "one", ONE[2] + "\n-- A word more."), TWO)
+    with pytest.raises(MigrationRefused, match="0001_one"):
+        migrate(database, "records", NOW_MS)
+    with pytest.raises(MigrationRefused, match="0001"):
+        database.read(lambda tx: pending(tx, "records"))
+    assert "two" not in database.read(tables)
+
+
+def test_a_database_of_a_newer_version_is_refused(database: Sqlite, release: Release) -> None:
+    release.carries(ONE, TWO)
+    migrate(database, "records", NOW_MS)
+    release.carries(ONE)
+    with pytest.raises(MigrationRefused, match="newer version"):
+        migrate(database, "records", NOW_MS)
+    with pytest.raises(MigrationRefused, match="0002"):
+        database.read(lambda tx: pending(tx, "records"))
+
+
+def test_a_migration_that_fails_in_the_middle_leaves_no_trace_of_itself(database: Sqlite, release: Release) -> None:
+    release.carries(ONE, TWO, BROKEN)
+    with pytest.raises(StoreError):
+        migrate(database, "records", NOW_MS)
+    assert [row[0] for row in database.read(applied)] == [1, 2]
+    assert "three" not in database.read(tables)
+    assert database.read(lambda tx: tx.all("select id from two")) == []
+    release.carries(ONE, TWO, (3, "mended", "create table three (id integer primary key)"))
+    assert migrate(database, "records", NOW_MS) == 1
+    assert "three" in database.read(tables)
+
+
+def test_pending_counts_what_would_run_and_changes_nothing(database: Sqlite, release: Release) -> None:
+    release.carries(ONE)
+    migrate(database, "records", NOW_MS)
+    release.carries(ONE, TWO, BROKEN)
+    assert database.read(lambda tx: pending(tx, "records")) == 2
+    assert database.read(lambda tx: pending(tx, "records")) == 2
+    assert "two" not in database.read(tables)
+
+
+GUARDED = """
+create table facts (seq @sequence, mode text not null, event_id text not null, body text not null);
+create unique index facts_by_event on facts (mode, event_id);
+@append_only facts (mode, event_id);
+create table persons (seq @sequence, body text not null);
+@no_update persons;
+"""
+REWRITING = [
+    "update facts set body = 'other'",
+    "update facts set seq = 7 where seq = 1",
+    "update facts set body = body",
+    "delete from facts",
+    "delete from facts where seq = 1",
+    "insert or replace into facts (seq, mode, event_id, body) values (1, 'live', 'f', 'other')",
+    "insert or replace into facts (mode, event_id, body) values ('live', 'e', 'other')",
+    "replace into facts (mode, event_id, body) values ('live', 'e', 'other')",
+    "insert into facts (mode, event_id, body) values ('live', 'e', 'o') on conflict (mode, event_id) "
+    "do update set body = excluded.body",
+    "update persons set body = 'other'",
+    "replace into persons (seq, body) values (1, 'other')",
+]
+
+
+@pytest.fixture
+def guarded(database: Sqlite, release: Release) -> Sqlite:
+    """Two guarded tables with a row each."""
+    release.carries((1, "guarded", GUARDED))
+    migrate(database, "records", NOW_MS)
+    database.write(lambda tx: tx.run("insert into facts (mode, event_id, body) values ('live', 'e', 'as it was')"))
+    database.write(lambda tx: tx.run("insert into persons (body) values ('as it was')"))
+    return database
+
+
+@pytest.mark.parametrize("statement", REWRITING)
+@pytest.mark.parametrize("recursive", ["on", "off"])
+def test_a_guarded_table_refuses_every_way_of_rewriting(guarded: Sqlite, statement: str, recursive: str) -> None:
+    def rewrite(tx: Tx) -> None:
+        tx.run(statement)
+
+    guarded.read(lambda tx: tx.all("select 1"))
+    # The guard must not depend on a pragma that another connection may have left off.
+    writer = guarded._writer
+    assert writer is not None
+    writer.execute(f"pragma recursive_triggers = {recursive}").fetchall()
+    with pytest.raises(StoreError, match="ConstraintError"):
+        guarded.write(rewrite)
+    for table in ("facts", "persons"):
+        query = f"select seq, body from {table}"
+        assert guarded.read(lambda tx, sql=query: tx.all(sql)) == [(1, "as it was")]  # type: ignore[misc]
+
+
+def test_a_guarded_table_takes_new_rows_and_one_without_the_delete_guard_lets_go(guarded: Sqlite) -> None:
+    more = [{"mode": "live", "event_id": f"e{n}", "body": "new"} for n in range(20)]
+    guarded.write(lambda tx: tx.many("insert into facts (mode, event_id, body) values (:mode, :event_id, :body)", more))
+    guarded.write(lambda tx: tx.run("delete from persons"))
+    assert guarded.read(lambda tx: tx.one("select count(*), max(seq) from facts")) == (21, 21)
+    assert guarded.read(lambda tx: tx.all("select body from persons")) == []

@@ -1,0 +1,1 @@
+"""The hot paths: what a process remembers, reads, limits and counts."""

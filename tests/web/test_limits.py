@@ -1,0 +1,99 @@
+"""Rate limits: a bucket for each address and each workspace, and a wait that is told in whole seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from nimriz.base.errors import Refused
+from nimriz.web import limits
+from nimriz.web.limits import Buckets
+
+
+class Watch:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """The clock of the buckets."""
+    moved = Watch()
+    monkeypatch.setattr(limits, "time", SimpleNamespace(monotonic=lambda: moved.now_s))
+    return moved
+
+
+def passed(take: Callable[[str], None], key: str, tries: int) -> int:
+    """How many of so many requests pass."""
+    refusals = []
+    for _ in range(tries):
+        try:
+            take(key)
+        except Refused as refused:
+            refusals.append((refused.code, refused.status, refused.retry_after_s))
+    assert set(refusals) <= {("rate_limited", 429, 1)}
+    return tries - len(refusals)
+
+
+def test_one_seconds_worth_passes_at_once_and_the_rest_is_refused(watch: Watch) -> None:
+    assert passed(Buckets(5, 0).take_address, "192.0.2.1", 20) == 5
+    assert passed(Buckets(0, 5).take_workspace, "w", 20) == 5
+
+
+def test_a_bucket_fills_at_its_rate_and_holds_no_more_than_a_second(watch: Watch) -> None:
+    buckets = Buckets(4, 0)
+    assert passed(buckets.take_address, "192.0.2.1", 20) == 4
+    watch.now_s += 0.25
+    assert passed(buckets.take_address, "192.0.2.1", 20) == 1
+    watch.now_s += 0.5
+    assert passed(buckets.take_address, "192.0.2.1", 20) == 2
+    watch.now_s += 3_600
+    assert passed(buckets.take_address, "192.0.2.1", 20) == 4
+
+
+def test_being_refused_costs_nothing(watch: Watch) -> None:
+    buckets = Buckets(1, 0)
+    assert passed(buckets.take_address, "192.0.2.1", 1_000) == 1
+    asked_often = []
+    for _ in range(8):  # Asking eight times during the second does not put it off.
+        watch.now_s += 0.125
+        asked_often.append(passed(buckets.take_address, "192.0.2.1", 1))
+    assert asked_often == [0, 0, 0, 0, 0, 0, 0, 1]
+
+
+def test_whoever_waits_as_long_as_was_said_passes(watch: Watch) -> None:
+    for rate in (1, 2, 7, 1_000):
+        buckets = Buckets(rate, 0)
+        passed(buckets.take_address, "192.0.2.1", rate)
+        with pytest.raises(Refused) as refused:
+            buckets.take_address("192.0.2.1")
+        assert refused.value.retry_after_s is not None
+        watch.now_s += refused.value.retry_after_s
+        buckets.take_address("192.0.2.1")
+
+
+def test_addresses_and_workspaces_have_buckets_of_their_own(watch: Watch) -> None:
+    buckets = Buckets(2, 3)
+    assert passed(buckets.take_address, "same", 9) == 2
+    assert passed(buckets.take_workspace, "same", 9) == 3
+    assert passed(buckets.take_address, "192.0.2.2", 9) == 2
+    assert passed(buckets.take_workspace, "v", 9) == 3
+
+
+def test_a_rate_of_0_is_no_limit_and_keeps_no_bucket(watch: Watch) -> None:
+    buckets = Buckets(0, 0)
+    assert passed(buckets.take_address, "192.0.2.1", 10_000) == 10_000
+    assert passed(buckets.take_workspace, "w", 10_000) == 10_000
+    assert len(buckets._levels) == 0
+
+
+def test_there_are_never_more_buckets_than_may_be(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_BUCKETS_MAX", 100)
+    buckets = Buckets(1, 0)
+    for n in range(1_000):
+        buckets.take_address(f"192.0.2.{n}")
+    assert len(buckets._levels) == 100
