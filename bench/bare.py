@@ -9,12 +9,8 @@ import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from granian.constants import HTTPModes, Interfaces, Loops
-from granian.http import HTTP1Settings
-from granian.server import Server
-
 from nimriz.config import Settings
-from nimriz.serve import HEADER_READ_TIMEOUT_MS
+from nimriz.serve import listener
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -69,22 +65,7 @@ async def _live(receive: Receive, send: Send) -> None:
 
 def main(name: str, port: int) -> None:
     """Serve one of the two applications as `nimriz serve` does."""
-    settings = Settings()
-    Server(
-        f"bare:{name}",
-        address="127.0.0.1",
-        port=port,
-        interface=Interfaces.ASGI,
-        workers=1,
-        loop=Loops.uvloop,
-        http=HTTPModes.http1,
-        websockets=False,
-        backlog=settings.backlog,
-        backpressure=settings.backpressure,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_TIMEOUT_MS, max_buffer_size=65_536),
-        log_enabled=False,
-        workers_kill_timeout=settings.stop_timeout_s,
-    ).serve()
+    listener(f"bare:{name}", Settings(host="127.0.0.1", port=port)).serve()
 
 
 if __name__ == "__main__":

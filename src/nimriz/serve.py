@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.server import Server
+from granian.server.common import AbstractServer
 
 from nimriz.config import Settings
 from nimriz.net import port_is_free
@@ -21,6 +23,7 @@ from nimriz.parent import announce_parent
 
 # Also how long an idle connection is kept: a proxy in front should give up its own sooner.
 HEADER_READ_TIMEOUT_MS = 30_000
+HEADER_BYTES_MAX = 65_536
 _LOCK_WAIT_S = 5.0
 _PORT_WAIT_S = 1.0
 
@@ -36,24 +39,30 @@ def serve(settings: Settings, greeting: str) -> None:
         _wait_for_port(settings.host, settings.port)
         announce_parent()
         print(greeting, file=sys.stderr, flush=True)
-        Server(
-            "nimriz.app:application",
-            address=settings.host,
-            port=settings.port,
-            interface=Interfaces.ASGI,
-            workers=1,
-            loop=Loops.uvloop,
-            http=HTTPModes.http1,
-            websockets=False,
-            backlog=settings.backlog,
-            backpressure=settings.backpressure,
-            http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_TIMEOUT_MS, max_buffer_size=65_536),
-            log_enabled=False,
-            respawn_failed_workers=True,
-            respawn_interval=0.5,
-            workers_kill_timeout=settings.stop_timeout_s,
-            factory=True,
-        ).serve()
+        listener("nimriz.app:application", settings, factory=True).serve()
+
+
+def listener(target: str, settings: Settings, *, factory: bool = False) -> AbstractServer[Any]:
+    """The HTTP server, with the bounds that keep it answering in a crowd of idle and slow clients."""
+    return Server(
+        target,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        workers=1,
+        loop=Loops.uvloop,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=settings.backlog,
+        backpressure=settings.backpressure,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_TIMEOUT_MS, max_buffer_size=HEADER_BYTES_MAX),
+        log_enabled=False,
+        respawn_failed_workers=True,
+        respawn_interval=0.5,
+        # Without it the server can wait for ever for a worker that does not end.
+        workers_kill_timeout=settings.stop_timeout_s,
+        factory=factory,
+    )
 
 
 @contextlib.contextmanager

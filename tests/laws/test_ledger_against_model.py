@@ -15,7 +15,9 @@ from unittest.mock import patch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nimriz.base.errors import Refused
 from nimriz.core import recording
+from nimriz.core.intake import Answer
 from nimriz.core.mode import MODES, Mode
 from nimriz.core.reports import BYS, ClockName
 from tests.laws import facts, model, model_report
@@ -218,8 +220,7 @@ def test_a_rehearsal_says_what_recording_says_and_leaves_no_trace(
         assert [_told(answer) for answer in rehearsed] == [_told(answer) for answer in recorded]
 
 
-def _told(answer: object) -> object:
-    outcome = getattr(answer, "outcome", None)
-    if outcome is None:
-        return str(answer)
-    return replace(answer, outcome=outcome._replace(outcome_id="", person_id="", commitment=b""))  # type: ignore[type-var]
+def _told(answer: Answer) -> object:
+    if isinstance(answer, Refused):
+        return answer.code
+    return answer._replace(outcome=answer.outcome._replace(outcome_id="", person_id="", commitment=b""))

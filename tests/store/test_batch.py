@@ -194,6 +194,41 @@ def test_those_who_were_released_together_come_back_into_one_batch(monkeypatch: 
     run(story)
 
 
+def test_two_halves_of_the_callers_do_not_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GATHER_S", FOR_EVER_S)
+
+    async def story() -> None:
+        disk = Disk()
+
+        async def again(batcher: Batcher[int, int], item: int, times: int) -> None:
+            for _ in range(times):
+                await keep(batcher, item)
+
+        async with batching(disk) as batcher:
+            disk.free.clear()
+            early = [asyncio.create_task(again(batcher, item, 6)) for item in range(4)]
+            await until(lambda: disk.begun == 1)
+            late = [asyncio.create_task(again(batcher, item, 5)) for item in range(4, 8)]
+            await until(lambda: batcher.queued == 8)
+            disk.free.set()
+            await asyncio.gather(*early, *late)
+            assert [len(items) for items in disk.batches] == [4, 8, 8, 8, 8, 8]
+
+    run(story)
+
+
+def test_those_who_did_not_come_back_are_not_waited_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        disk = Disk()
+        async with batching(disk) as batcher:
+            await asyncio.gather(*keeping(batcher, *range(8)))
+            await asyncio.sleep(5 * module.GATHER_S)
+            monkeypatch.setattr(module, "GATHER_S", FOR_EVER_S)
+            assert await keep(batcher, 8) == 80
+
+    run(story)
+
+
 def test_those_who_wait_for_others_to_come_back_wait_a_moment_only() -> None:
     async def story() -> None:
         disk = Disk()

@@ -117,7 +117,6 @@ def test_a_key_that_stands_twice_in_a_question_counts_once(database: Sqlite) -> 
     assert sorted(database.read(lambda tx: tx.each(KEYED, [3, 5, 3, 3, 9, 5]))) == [(3, "x"), (5, "x"), (9, "x")]
 
 
-@pytest.mark.xfail(reason="store/sqlite.py `each` asks in slices of 256 and does not see a key in two of them")
 def test_a_key_that_stands_twice_far_apart_counts_once(database: Sqlite) -> None:
     both(database, "", rows_of(range(10), ["x"]), as_values=False)
     keys = [3, *range(100, 400), 3]

@@ -27,29 +27,49 @@ class VaultRefused(Exception):
     """The master key is missing, malformed, or not the one that this data was made with."""
 
 
-class Vault:
-    """Seals and opens small values (AES-256-GCM), and derives one key per purpose and per person."""
+class Box:
+    """Seals and opens small values with one key (AES-256-GCM)."""
 
-    def __init__(self, master_key: bytes) -> None:
-        if len(master_key) != MASTER_KEY_BYTES:
-            raise VaultRefused("the master key must have 32 bytes, in base64")
-        self._seal = AESGCM(_derive(master_key, b"seal"))
-        self._person_root = _derive(master_key, b"person")
-        self._lookup_root = _derive(master_key, b"lookup")
-        self._key_root = _derive(master_key, b"api-key")
-        self.check_value = _derive(master_key, b"check")
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
 
     def seal(self, plain: bytes, purpose: bytes) -> bytes:
         """Encrypt `plain`; it opens only for the same `purpose`."""
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._seal.encrypt(nonce, plain, purpose)
+        return nonce + self._cipher.encrypt(nonce, plain, purpose)
 
     def open(self, sealed: bytes, purpose: bytes) -> bytes:
-        """Decrypt what `seal` made; raises VaultRefused when it was tampered with."""
+        """Decrypt what `seal` made; raises VaultRefused when it was changed, or made with another key."""
         try:
-            return self._seal.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], purpose)
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], purpose)
         except (InvalidTag, ValueError) as error:
-            raise VaultRefused("a sealed value does not open with this master key") from error
+            raise VaultRefused("a sealed value does not open with this key") from error
+
+
+class PersonKey(Box):
+    """Seals what is readable about one person, and commits to it."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__(key)
+        self._key = key
+
+    def commitment(self, external_id: str, metadata: bytes) -> bytes:
+        """A salted commitment for the ledger: proves the readable values, says nothing without the key."""
+        message = len(external_id.encode()).to_bytes(4, "big") + external_id.encode() + metadata
+        return hashlib.blake2b(message, key=self._key, digest_size=32, person=b"nimriz-commit").digest()
+
+
+class Vault(Box):
+    """What the master key protects: the box of the installation, and one key per purpose and per person."""
+
+    def __init__(self, master_key: bytes) -> None:
+        if len(master_key) != MASTER_KEY_BYTES:
+            raise VaultRefused("the master key must have 32 bytes, in base64")
+        super().__init__(_derive(master_key, b"seal"))
+        self._person_root = _derive(master_key, b"person")
+        self._lookup_root = _derive(master_key, b"lookup")
+        self._key_root = _derive(master_key, b"api-key")
+        self.check_value = _derive(master_key, b"check")
 
     def person(self, salt: bytes) -> PersonKey:
         """The key of one person. It is gone for ever when the salt is destroyed."""
@@ -63,31 +83,6 @@ class Vault:
     def api_key_digest(self, api_key: str) -> bytes:
         """What is kept of an API key. It is random, so a fast keyed hash is enough."""
         return hashlib.blake2b(api_key.encode("utf-8", "replace"), key=self._key_root, digest_size=32).digest()
-
-
-class PersonKey:
-    """Seals what is readable about one person, and commits to it."""
-
-    def __init__(self, key: bytes) -> None:
-        self._key = key
-        self._seal = AESGCM(key)
-
-    def seal(self, plain: bytes, purpose: bytes) -> bytes:
-        """Encrypt under this person's key."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._seal.encrypt(nonce, plain, purpose)
-
-    def open(self, sealed: bytes, purpose: bytes) -> bytes:
-        """Decrypt what `seal` made; raises VaultRefused when it was tampered with."""
-        try:
-            return self._seal.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], purpose)
-        except (InvalidTag, ValueError) as error:
-            raise VaultRefused("a person's value does not open") from error
-
-    def commitment(self, external_id: str, metadata: bytes) -> bytes:
-        """A salted commitment for the ledger: proves the readable values, says nothing without the key."""
-        message = len(external_id.encode()).to_bytes(4, "big") + external_id.encode() + metadata
-        return hashlib.blake2b(message, key=self._key, digest_size=32, person=b"nimriz-commit").digest()
 
 
 def _derive(master_key: bytes, purpose: bytes) -> bytes:

@@ -67,6 +67,7 @@ class _SqliteTx:
             self._connection.execute(widen.for_rows(sql, len(some)), list(chain.from_iterable(some))).fetchall()
 
     def each(self, sql: str, keys: Sequence[Scalar], params: Params = NO_PARAMS) -> list[Row]:
+        keys = list(dict.fromkeys(keys))  # In two slices a key would be answered twice.
         rows: list[Row] = []
         for start in range(0, len(keys), widen.WIDTHS[0]):
             some = widen.padded(keys[start : start + widen.WIDTHS[0]])

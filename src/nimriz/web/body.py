@@ -39,9 +39,9 @@ class Bodies:
         try:
             return await self._read(receive, bytes_max)
         except asyncio.CancelledError:
-            if reader not in self._late:
+            # Somebody else may have cancelled us too: that one goes on.
+            if reader not in self._late or reader.uncancel():
                 raise
-            reader.uncancel()
             raise Refused("body_timeout") from None
         finally:
             del self._readers[reader]
