@@ -38,6 +38,7 @@ from nimriz.web.metrics import Counters
 from nimriz.web.redirect import Redirect
 
 LINK_OWNERS_MAX = 100_000
+REPORTS_MAX = 2
 _SWITCH_S = 0.0005
 _GC_THRESHOLDS = (20_000, 20, 20)
 _TIDY_EVERY_S = 1.0
@@ -122,7 +123,14 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             except OSError as error:
                 log.warning("metrics_listener_not_opened", port=settings.metrics_port, error=error.strerror)
         desk = Desk(
-            records, logs.all, installation.vault, memory, clock, settings.base_url, installation.hosts.application
+            records,
+            logs.all,
+            installation.vault,
+            memory,
+            clock,
+            settings.base_url,
+            installation.hosts.application,
+            asyncio.Semaphore(REPORTS_MAX),
         )
         bodies = Bodies(counters, timeout_s=settings.body_timeout_s, in_flight_max=settings.body_bytes_in_flight_max)
         # What is here now stays; the collector need not look at it again.
@@ -139,7 +147,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             ),
             api.build(desk, bodies),
             lambda: _health(clock),
-            lambda: _ready(records),
+            lambda: _ready(records, recorder),
         )  # fmt: skip
         log.info("stopping")
 
@@ -153,12 +161,26 @@ def _health(clock: Clock) -> dict[str, object]:
     }
 
 
-async def _ready(records: Database) -> dict[str, object]:
+async def _ready(records: Database, recorder: Recorder) -> dict[str, object]:
     try:
         await asyncio.to_thread(records.read, changes.newest)
     except StoreError:
         return {"ready": False, "records": "unavailable"}
+    if recorder.failing:
+        try:
+            await asyncio.to_thread(records.write, _try_to_write)
+        except StoreError:
+            return {"ready": False, "records": "refuses writes"}
+        recorder.failing = False
     return {"ready": True, "records": "ok"}
+
+
+def _try_to_write(tx: Tx) -> None:
+    tx.run(
+        "insert into installation (name, value) values ('trial', :value) "
+        "on conflict (name) do update set value = excluded.value",
+        {"value": os.urandom(16)},
+    )
 
 
 async def _tidy(installation: Installation, recorder: Recorder, counters: Counters, used: set[str]) -> None:

@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     misses_max: int = Field(default=50_000, ge=1)
     backlog: int = Field(default=16_384, ge=128)
     backpressure: int = Field(default=16_384, ge=128)
-    stop_timeout_s: int = Field(default=10, ge=1)
+    stop_timeout_s: int = Field(default=8, ge=1)
 
     @property
     def key_file(self) -> Path:

@@ -62,13 +62,15 @@ async def batching(
         yield batcher
     finally:
         disk.free.set()
-        await batcher.close()
+        async with asyncio.timeout(PATIENCE_S):
+            await batcher.close()
 
 
 async def keep(batcher: Batcher[int, int], item: int) -> int | None:
     """What a caller does: put an item, wait, and take its outcome."""
     batch, place = batcher.put(item)
-    outcomes = await batch.done
+    # Shielded, so that a test whose batch never comes back fails: the future itself cannot be cancelled.
+    outcomes = await asyncio.shield(batch.done)
     return None if outcomes is None else outcomes[place]
 
 

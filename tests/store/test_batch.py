@@ -125,14 +125,18 @@ def test_the_writer_is_behind_until_the_last_item_of_the_queue_is_written() -> N
 def test_cancelling_one_who_waits_leaves_the_commit_to_the_others() -> None:
     async def story() -> None:
         disk = Disk()
+
+        async def wait(batcher: Batcher[int, int], item: int) -> list[int] | None:
+            return await batcher.put(item)[0].done
+
         async with batching(disk) as batcher:
             disk.free.clear()
-            gone, *others = keeping(batcher, 1, 2, 3)
+            gone, *others = [asyncio.create_task(wait(batcher, item)) for item in (1, 2, 3)]
             await until(lambda: disk.begun == 1)
             gone.cancel()
             await asyncio.sleep(0.01)
             disk.free.set()
-            assert await asyncio.gather(*others) == [20, 30]
+            assert await asyncio.gather(*others) == [[10, 20, 30]] * 2
             with pytest.raises(asyncio.CancelledError):
                 await gone
             assert disk.batches == [[1, 2, 3]]
@@ -164,87 +168,29 @@ def test_closing_takes_nothing_more_and_writes_what_waits(wait_ms_max: int, monk
     run(story)
 
 
-def test_a_lone_caller_is_never_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "GATHER_S", FOR_EVER_S)  # Were it held, this would not end.
-
-    async def story() -> None:
-        disk = Disk()
-        async with batching(disk) as batcher:
-            for n in range(50):
-                assert await keep(batcher, n) == n * 10
-            assert disk.batches == [[n] for n in range(50)]
-
-    run(story)
-
-
-def test_those_who_were_released_together_come_back_into_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "GATHER_S", FOR_EVER_S)
-
-    async def story() -> None:
-        disk = Disk()
-
-        async def again_and_again(batcher: Batcher[int, int], item: int) -> None:
-            for _ in range(10):
-                await keep(batcher, item)
-
-        async with batching(disk) as batcher:
-            await asyncio.gather(*(again_and_again(batcher, item) for item in range(8)))
-            assert [sorted(items) for items in disk.batches] == [list(range(8))] * 10
-
-    run(story)
-
-
-def test_two_halves_of_the_callers_do_not_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "GATHER_S", FOR_EVER_S)
-
-    async def story() -> None:
-        disk = Disk()
-
-        async def again(batcher: Batcher[int, int], item: int, times: int) -> None:
-            for _ in range(times):
-                await keep(batcher, item)
-
-        async with batching(disk) as batcher:
-            disk.free.clear()
-            early = [asyncio.create_task(again(batcher, item, 6)) for item in range(4)]
-            await until(lambda: disk.begun == 1)
-            late = [asyncio.create_task(again(batcher, item, 5)) for item in range(4, 8)]
-            await until(lambda: batcher.queued == 8)
-            disk.free.set()
-            await asyncio.gather(*early, *late)
-            assert [len(items) for items in disk.batches] == [4, 8, 8, 8, 8, 8]
-
-    run(story)
-
-
-def test_those_who_did_not_come_back_are_not_waited_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def story() -> None:
-        disk = Disk()
-        async with batching(disk) as batcher:
-            await asyncio.gather(*keeping(batcher, *range(8)))
-            await asyncio.sleep(5 * module.GATHER_S)
-            monkeypatch.setattr(module, "GATHER_S", FOR_EVER_S)
-            assert await keep(batcher, 8) == 80
-
-    run(story)
-
-
-def test_those_who_wait_for_others_to_come_back_wait_a_moment_only() -> None:
-    async def story() -> None:
-        disk = Disk()
-        async with batching(disk) as batcher:
-            await asyncio.gather(*keeping(batcher, *range(8)))
-            assert await keep(batcher, 8) == 80  # Seven of eight never come back.
-            assert disk.batches == [list(range(8)), [8]]
-
-    run(story)
-
-
 def test_a_batch_holds_as_many_items_as_it_may_and_the_rest_follow_in_order() -> None:
     async def story() -> None:
         disk = Disk()
         async with batching(disk, batch_max=3) as batcher:
             assert await asyncio.gather(*keeping(batcher, *range(8))) == [n * 10 for n in range(8)]
             assert disk.batches == [[0, 1, 2], [3, 4, 5], [6, 7]]
+
+    run(story)
+
+
+def test_a_heavy_item_counts_for_as_many_as_it_holds() -> None:
+    async def story() -> None:
+        disk = Disk()
+        async with batching(disk, batch_max=10, queue_max=40) as batcher:
+            disk.free.clear()
+            for item, weight in ((1, 6), (2, 4), (3, 6), (4, 5), (5, 15), (6, 1)):
+                batcher.put(item, weight)
+            assert batcher.queued == 37
+            batcher.put(7, 9)  # Whoever finds room comes in, whatever it weighs.
+            with pytest.raises(Overflow):
+                batcher.put(8)
+            disk.free.set()
+            await until(lambda: batcher.queued == 0)
+            assert disk.batches == [[1, 2], [3], [4], [5], [6, 7]]
 
     run(story)

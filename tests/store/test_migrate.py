@@ -173,3 +173,23 @@ def test_a_guarded_table_takes_new_rows_and_one_without_the_delete_guard_lets_go
     guarded.write(lambda tx: tx.run("delete from persons"))
     assert guarded.read(lambda tx: tx.one("select count(*), max(seq) from facts")) == (21, 21)
     assert guarded.read(lambda tx: tx.all("select body from persons")) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update clicks set body = 'other'",
+        "delete from clicks",
+        "replace into clicks (seq, body) values (1, 'other')",
+        "insert into clicks (seq, body) values (1, 'other') on conflict (seq) do update set body = excluded.body",
+    ],
+)
+def test_a_table_whose_inserts_cost_nothing_more_refuses_every_change_on_our_connections(
+    database: Sqlite, release: Release, statement: str
+) -> None:
+    release.carries((1, "clicks", "create table clicks (seq @sequence, body text not null); @no_change clicks;"))
+    migrate(database, "clicks", NOW_MS)
+    database.write(lambda tx: tx.run("insert into clicks (body) values ('as it was')"))
+    with pytest.raises(StoreError, match="ConstraintError"):
+        database.write(lambda tx: tx.run(statement))
+    assert database.read(lambda tx: tx.all("select seq, body from clicks")) == [(1, "as it was")]

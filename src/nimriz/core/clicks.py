@@ -57,6 +57,8 @@ _COUNT = (
     "group by link_id, quarter_ms"
 )
 
+_COUNT_BY_LINK = "select link_id, count(*) from clicks where link_id in (:keys) and crawler = 0 group by link_id"
+
 
 def append(tx: Tx, clicks: Sequence[Click]) -> None:
     """Append the rows of one batch."""
@@ -86,14 +88,10 @@ def count(
     return counts
 
 
-def count_of_link(logs: Iterable[Database], link_id: str) -> int:
-    """Every click of a link that a person may have made."""
-    total = 0
+def count_by_link(logs: Iterable[Database], link_ids: Sequence[str]) -> dict[str, int]:
+    """Every click of these links that a person may have made; a link without one is left out."""
+    counts: dict[str, int] = {}
     for log in logs:
-        row = log.read(
-            lambda tx: tx.one(
-                "select count(*) from clicks where link_id = :link_id and crawler = 0", {"link_id": link_id}
-            )
-        )
-        total += 0 if row is None else int(row[0])
-    return total
+        for link_id, clicks in log.read(lambda tx: tx.each(_COUNT_BY_LINK, link_ids)):
+            counts[link_id] = counts.get(link_id, 0) + clicks
+    return counts

@@ -59,13 +59,7 @@ class Hearing:
         self._new = {outcome.event_id for outcome in new}
         queue: deque[Outcome] = deque(new)
         for outcome in new:
-            # What names a new outcome is concerned by its being there, whatever its verdict.
-            queue.extend(self._dependents(outcome))
-            if outcome.event_name == "reversal":
-                # A sale that names it was a sale until now, and is a reinstatement from now on.
-                for sale in self._relations.reinstating([outcome]):
-                    queue.extend(self._dependents(sale))
-                    self._orders[_order(sale)] = sale.event_id
+            queue.extend(self._concerned(outcome))
         queue.extend(again)
         self._judge_all(queue)
         self._settle_all()
@@ -73,7 +67,7 @@ class Hearing:
     def hear_again(self, event_ids: Iterable[str]) -> None:
         """Judge events that are in the ledger already, and all that they concern."""
         outcomes = [found for event_id in event_ids if (found := self._relations.outcome(event_id)) is not None]
-        self.hear((), [*outcomes, *(d for outcome in outcomes for d in self._dependents(outcome))])
+        self.hear((), [*outcomes, *(other for outcome in outcomes for other in self._concerned(outcome))])
 
     def postpone_person(self, person_id: str, from_ms: int) -> None:
         """Have the leads and sales of a person judged again, from an event time on, in the background."""
@@ -94,6 +88,16 @@ class Hearing:
             self._tx, self._mode, self._workspace_id, outcome.event_id
         )
         return None if stands == NO_MONEY else stands
+
+    def _concerned(self, outcome: Outcome) -> list[Outcome]:
+        """Whom it concerns that an outcome is there, whatever its verdict."""
+        concerned = self._dependents(outcome)
+        if outcome.event_name == "reversal":
+            # A sale that names it was a sale until now, and is a reinstatement from now on.
+            for sale in self._relations.reinstating([outcome]):
+                concerned = concerned + self._dependents(sale)
+                self._orders[_order(sale)] = sale.event_id
+        return concerned
 
     def _dependents(self, outcome: Outcome) -> list[Outcome]:
         """Whose verdict is made from this outcome's."""

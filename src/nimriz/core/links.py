@@ -25,6 +25,7 @@ RESERVED_SLUGS = frozenset({
 TOMBSTONE_MS = 30 * DAY_MS
 _SLUG = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SLUG_TRIES = 8
+_ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 _FORBIDDEN_IN_URL = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -71,7 +72,8 @@ def destination_host(long_url: str, own_hosts: frozenset[str]) -> str:
         size = len(long_url.encode())
     except UnicodeEncodeError:
         raise Refused("destination_invalid") from None
-    if size > DESTINATION_BYTES_MAX or _FORBIDDEN_IN_URL.search(long_url):
+    # Without the slashes a browser reads `http:path` as a path on the short domain itself.
+    if size > DESTINATION_BYTES_MAX or _FORBIDDEN_IN_URL.search(long_url) or not _ABSOLUTE.match(long_url):
         raise Refused("destination_invalid")
     try:
         url = ada_url.URL(long_url)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from nimriz.base.ids import new_id
 from nimriz.core.claim import Claim
 from nimriz.core.mode import Mode, by_mode
-from nimriz.core.vault import PersonKey, Vault
-from nimriz.store.db import Tx
+from nimriz.core.vault import PersonKey, Vault, VaultRefused
+from nimriz.store.db import StoreError, Tx
 
 _KEY_SALT_BYTES = 16
 _EXTERNAL_ID = b"external_id"
@@ -99,15 +99,17 @@ def of_claims(
 
 
 def read(tx: Tx, mode: Mode, vault: Vault, workspace_id: str, event_id: str, person_id: str) -> Readable:
-    """What can be read about an event; nothing, when its person was erased."""
+    """What can be read about an event; nothing, when its person was erased. Raises StoreError."""
     if not person_id:
         return NOTHING
-    row = tx.one(_READ[mode], {"person_id": person_id})
-    if row is None:
+    person = tx.one(_READ[mode], {"person_id": person_id})
+    if person is None:
         return NOTHING
-    key = vault.person(bytes(row[0]))
-    sealed_id = bytes(row[1])
-    external_id = key.open(sealed_id, _EXTERNAL_ID).decode() if sealed_id else None
-    row = tx.one(_READ_METADATA[mode], {"workspace_id": workspace_id, "event_id": event_id})
-    metadata = None if row is None else key.open(bytes(row[0]), _METADATA)
-    return Readable(external_id, metadata)
+    key_salt, sealed_id = person
+    kept = tx.one(_READ_METADATA[mode], {"workspace_id": workspace_id, "event_id": event_id})
+    key = vault.person(key_salt)
+    try:
+        external_id = key.open(sealed_id, _EXTERNAL_ID).decode() if sealed_id else None
+        return Readable(external_id, None if kept is None else key.open(kept[0], _METADATA))
+    except VaultRefused as refused:
+        raise StoreError("a person's values cannot be opened") from refused

@@ -16,7 +16,7 @@ from nimriz.core.hearing import Hearing
 from nimriz.core.intake import Answer, Authentic, Intake
 from nimriz.core.mode import Mode
 from nimriz.core.vault import Vault
-from nimriz.store.db import Database, Tx
+from nimriz.store.db import Database, StoreError, Tx
 
 DOCKET_PAGE = 256
 _UNBOUNDED = 1_000_000_000
@@ -24,7 +24,8 @@ _UNBOUNDED = 1_000_000_000
 
 class Recorder:
     """Records claims. Holds what it needs for it: the vault, the reader of tokens, and the bound
-    `rejudge_max` on how many events one claim may have judged again at once."""
+    `rejudge_max` on how many events one claim may have judged again at once. `failing` says that the store
+    refused the newest transaction."""
 
     def __init__(
         self, database: Database, vault: Vault, reader: TokenReader, now_ms: Callable[[], int], rejudge_max: int
@@ -34,6 +35,7 @@ class Recorder:
         self._reader = reader
         self._now_ms = now_ms
         self._rejudge_max = rejudge_max
+        self.failing = False
 
     def commit(self, units: Sequence[Sequence[Authentic]]) -> list[list[Answer] | Exception]:
         """Record several requests' claims in one transaction; the answers are in the same order.
@@ -43,8 +45,10 @@ class Recorder:
         flat = [authentic for unit in units for authentic in unit]
         try:
             answers = iter(self._database.write(lambda tx: self._record(tx, flat)))
+            self.failing = False
             return [[next(answers) for _ in unit] for unit in units]
         except Exception as error:
+            self.failing = isinstance(error, StoreError)
             if len(units) == 1:
                 return [error]
             return [self.commit([unit])[0] for unit in units]

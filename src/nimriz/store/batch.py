@@ -39,10 +39,11 @@ class Batch(Generic[Item, Outcome]):
     items are still written, but nobody waits for them.
     """
 
-    __slots__ = ("done", "items", "started_s", "timer")
+    __slots__ = ("done", "items", "started_s", "timer", "weight")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.items: list[Item] = []
+        self.weight = 0
         self.done: asyncio.Future[list[Outcome] | None] = _Shared(loop=loop)
         self.started_s = time.monotonic()
         self.timer: asyncio.TimerHandle | None = None
@@ -86,21 +87,25 @@ class Batcher(Generic[Item, Outcome]):
 
     @property
     def queued(self) -> int:
-        """How many items wait or are being written."""
+        """The weight of the items that wait or are being written."""
         return self._queued
 
-    def put(self, item: Item) -> tuple[Batch[Item, Outcome], int]:
-        """Take an item: the batch that it travels in, and its place there. Raises Overflow."""
+    def put(self, item: Item, weight: int = 1) -> tuple[Batch[Item, Outcome], int]:
+        """Take an item: the batch that it travels in, and its place there. Raises Overflow.
+
+        `weight` is what the item counts against the bounds; one heavier than a batch travels alone.
+        """
         if self._queued >= self._queue_max or self._stopping:
             raise Overflow
         batches = self._open
-        if not batches or len(batches[-1].items) >= self._batch_max:
+        if not batches or batches[-1].weight + weight > self._batch_max:
             batches.append(Batch(self._loop))
             if self._wait_s_max:
                 batches[-1].timer = self._loop.call_later(self._wait_s_max, self._expire, batches[-1])
         batch = batches[-1]
         batch.items.append(item)
-        self._queued += 1
+        batch.weight += weight
+        self._queued += weight
         if self._writing is None and not self._scheduled and self._queued >= self._enough:
             # Not at once: what else is ready in this turn of the loop shares the flush.
             self._scheduled = True
@@ -151,7 +156,7 @@ class Batcher(Generic[Item, Outcome]):
 
     def _finish(self, batch: Batch[Item, Outcome], outcomes: list[Outcome] | Exception) -> None:
         self._writing = None
-        self._queued -= len(batch.items)
+        self._queued -= batch.weight
         if not self._queued:
             self.behind = False
         if batch.timer is not None:
@@ -162,7 +167,7 @@ class Batcher(Generic[Item, Outcome]):
                 batch.done.exception()  # Seen, even when nobody waits any more.
             else:
                 batch.done.set_result(outcomes)
-        self._gather(len(batch.items))
+        self._gather(batch.weight)
 
     async def close(self) -> None:
         """Take no more, write what waits, end the thread."""

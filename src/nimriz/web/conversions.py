@@ -26,7 +26,7 @@ from nimriz.store.batch import Batcher, Overflow
 from nimriz.store.db import StoreError
 from nimriz.web import wire
 from nimriz.web.body import Bodies
-from nimriz.web.http import Headers, Receive, Scope, Send, answer_json, answer_refused
+from nimriz.web.http import Headers, Receive, Scope, Send, answer_json, answer_refused, where
 from nimriz.web.limits import Buckets
 from nimriz.web.memory import Access, Memory
 from nimriz.web.metrics import Counters
@@ -84,6 +84,8 @@ class Conversions:
         self._bodies = bodies
         self._used = used
         self._wait_s_max = wait_ms_max / 1000
+        # A rehearsal holds the ledger's writer as long as the real thing does.
+        self._rehearsing = asyncio.Semaphore(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one delivery."""
@@ -98,6 +100,10 @@ class Conversions:
             log.info("delivery_refused", code=refused.code, support_reference=reference)
             allow = b"POST" if refused.code == "method_not_allowed" else b""
             await answer_refused(send, refused, reference, allow)
+            return
+        except Exception as error:
+            log.error("internal_error", error=type(error).__name__, at=where(error), support_reference=reference)
+            await answer_refused(send, Refused("internal_error"), reference)
             return
         await answer_json(send, status, body)
 
@@ -146,7 +152,11 @@ class Conversions:
     async def _access(self, workspace_id: str) -> Access:
         if not ids.is_id(workspace_id):
             return Access((), frozenset())
-        return await self._memory.access(workspace_id)
+        try:
+            async with asyncio.timeout(self._wait_s_max):
+                return await self._memory.access(workspace_id)
+        except TimeoutError:
+            raise Refused("store_unavailable", retry_after_s=1) from None
 
     def _authenticate(self, access: Access, delivery: Delivery, body: bytes) -> LiveSecret:
         # Live secrets come first, so live wins when both modes match.
@@ -208,12 +218,12 @@ class Conversions:
     async def _record(self, claims: Sequence[Authentic], validate_only: bool) -> list[Answer]:
         if validate_only:
             try:
-                async with asyncio.timeout(self._wait_s_max):
+                async with asyncio.timeout(self._wait_s_max), self._rehearsing:
                     return await asyncio.to_thread(self._recorder.validate, claims)
             except TimeoutError:
                 raise Refused("store_unavailable", retry_after_s=1) from None
         try:
-            batch, place = self._batcher.put(claims)
+            batch, place = self._batcher.put(claims, len(claims))
         except Overflow:
             raise Refused("store_unavailable", retry_after_s=1) from None
         outcomes = await batch.done

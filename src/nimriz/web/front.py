@@ -25,6 +25,8 @@ from nimriz.web.redirect import Redirect
 
 _PORT = re.compile(rb":[0-9]*\Z")
 _HOSTS_MAX = 10_000
+# RFC 1035: 255 bytes, of which 253 can be written; and a port.
+_HOST_BYTES_MAX = 259
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _ROBOTS = b"User-agent: *\nDisallow: /api/\n"
 
@@ -86,6 +88,8 @@ class Front:
 
     def _name(self, host: bytes) -> str:
         """The host without its port, or '' for one that cannot be a host's name."""
+        if len(host) > _HOST_BYTES_MAX:
+            return ""
         name = _PORT.sub(b"", host).decode("ascii", "replace").lower()
         if "\ufffd" in name or not name:
             return ""
@@ -96,11 +100,15 @@ class Front:
         await answer_refused(send, Refused("host_unknown"), new_reference())
 
     async def _reserved(self, scope: Scope, receive: Receive, send: Send, first: bytes, application: bool) -> None:
-        if first == b"robots.txt":
+        path = scope["raw_path"]
+        own = path == b"/robots.txt" or (application and path in (b"/_health", b"/_ready"))
+        if own and scope["method"] not in ("GET", "HEAD"):
+            await answer_refused(send, Refused("method_not_allowed"), new_reference(), b"GET, HEAD")
+        elif own and path == b"/robots.txt":
             await answer(send, 200, _ROBOTS, (_TEXT,))
-        elif application and first == b"_health":
+        elif own and path == b"/_health":
             await answer_json(send, 200, self._health())
-        elif application and first == b"_ready":
+        elif own:
             state = await self._ready()
             await answer_json(send, 200 if state["ready"] else 503, state)
         elif application and first == b"api":

@@ -11,7 +11,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, NamedTuple, TypeVar
+
+import structlog
 
 from nimriz.core import changes, credentials, domains, entitlements, signposts, workspaces
 from nimriz.core.credentials import ApiKey, LiveSecret
@@ -25,7 +28,10 @@ POLL_S = 0.25
 # Credentials must stop within a second; notes older than this are not relied on.
 TRUSTED_S = 0.75
 _NOTES_MAX = 1_000
+_THREADS = 4
 _SMALL_SHELF_MAX = 10_000
+
+log = structlog.get_logger()
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -78,6 +84,7 @@ class Memory:
         self._access: Shelf[str, Access] = Shelf(_SMALL_SHELF_MAX)
         self._keys: Shelf[bytes, ApiKey | None] = Shelf(_SMALL_SHELF_MAX)
         self._loading: dict[object, asyncio.Future[Any]] = {}
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="memory")
         self._generation = 0
         self._seen_seq = 0
         self._fresh_until_s = 0.0
@@ -151,11 +158,15 @@ class Memory:
         """Read in a thread; those who ask for the same thing meanwhile share the answer."""
         loading = self._loading.get(key)
         if loading is None:
-            loading = asyncio.ensure_future(asyncio.to_thread(self._records.read, fn))
+            loading = self._in_thread(fn)
             self._loading[key] = loading
             loading.add_done_callback(lambda done: self._loaded(key, done))
         value: Value = await asyncio.shield(loading)
         return value
+
+    def _in_thread(self, fn: Callable[[Tx], Value]) -> asyncio.Future[Value]:
+        # Threads of its own: reports and exports must not stand before a visitor's link.
+        return asyncio.get_running_loop().run_in_executor(self._threads, self._records.read, fn)
 
     def _loaded(self, key: object, done: asyncio.Future[Any]) -> None:
         if self._loading.get(key) is done:
@@ -164,7 +175,7 @@ class Memory:
     async def refresh(self) -> None:
         """Read the notes now: whoever changed something here sees it at once."""
         started_s = time.monotonic()
-        notes = await asyncio.to_thread(self._records.read, lambda tx: changes.since(tx, self._seen_seq, _NOTES_MAX))
+        notes = await self._in_thread(lambda tx: changes.since(tx, self._seen_seq, _NOTES_MAX))
         self._fresh_until_s = started_s + TRUSTED_S
         notes = [note for note in notes if note.seq > self._seen_seq]
         if notes:
@@ -173,8 +184,12 @@ class Memory:
     async def _poll(self) -> None:
         while True:
             # Known links go on without the store; credentials are asked from it, which is then a 503.
-            with contextlib.suppress(StoreError):
+            try:
                 await self.refresh()
+            except StoreError:
+                pass
+            except Exception as error:
+                log.error("changes_not_read", error=type(error).__name__)
             await asyncio.sleep(POLL_S)
 
     def _forget(self, notes: list[changes.Change]) -> None:

@@ -19,7 +19,7 @@ from nimriz.web.api import conversions, links, reports, workspace
 from nimriz.web.api.desk import Desk
 from nimriz.web.api.door import Door
 from nimriz.web.body import Bodies
-from nimriz.web.http import Application, encode
+from nimriz.web.http import Application, encode, where
 
 Result = TypeVar("Result")
 log = structlog.get_logger()
@@ -33,14 +33,14 @@ _FIELD_CODES = {
 }
 
 
-def refusal(refused: Refused) -> Response:
+def refusal(refused: Refused, reference: str) -> Response:
     """A problem response (RFC 9457)."""
     headers = {"Cache-Control": "private, no-store"}
     if refused.retry_after_s is not None:
         headers["Retry-After"] = str(refused.retry_after_s)
     if refused.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    body = encode(refused.problem(new_reference()))
+    body = encode(refused.problem(reference))
     return Response(body, refused.status, media_type="application/problem+json", headers=headers)
 
 
@@ -73,22 +73,24 @@ def endpoints(desk: Desk) -> FastAPI:
 
 
 async def _on_refused(_: Request, error: Exception) -> Response:
-    return refusal(error) if isinstance(error, Refused) else refusal(Refused("internal_error"))
+    refused = error if isinstance(error, Refused) else Refused("internal_error")
+    return refusal(refused, new_reference())
 
 
 async def _on_invalid(_: Request, error: Exception) -> Response:
     errors = []
     for found in error.errors() if isinstance(error, RequestValidationError) else ():
         if found["type"] in ("json_invalid", "json_type"):
-            return refusal(Refused("json_malformed"))
+            return refusal(Refused("json_malformed"), new_reference())
         path = [told_back(str(part)) for part in found["loc"] if part not in ("body", "query")]
         errors.append(FieldError(".".join(path) or "body", _FIELD_CODES.get(found["type"], "field_type")))
-    return refusal(Refused("validation_failed", errors=tuple(errors)))
+    return refusal(Refused("validation_failed", errors=tuple(errors)), new_reference())
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    response = refusal(Refused(_BY_STATUS.get(status, "json_malformed" if status == 400 else "internal_error")))
+    code = _BY_STATUS.get(status, "json_malformed" if status == 400 else "internal_error")
+    response = refusal(Refused(code), new_reference())
     if status == 405:
         response.headers["Allow"] = ", ".join(sorted(_methods_of(request)))
     return response
@@ -105,10 +107,12 @@ def _methods_of(request: Request) -> set[str]:
 
 
 async def _on_store_error(_: Request, error: Exception) -> Response:
-    log.error("store_unavailable", error=str(error))
-    return refusal(Refused("store_unavailable", retry_after_s=1))
+    reference = new_reference()
+    log.error("store_unavailable", error=str(error), support_reference=reference)
+    return refusal(Refused("store_unavailable", retry_after_s=1), reference)
 
 
 async def _on_bug(_: Request, error: Exception) -> Response:
-    log.error("internal_error", error=type(error).__name__)
-    return refusal(Refused("internal_error"))
+    reference = new_reference()
+    log.error("internal_error", error=type(error).__name__, at=where(error), support_reference=reference)
+    return refusal(Refused("internal_error"), reference)

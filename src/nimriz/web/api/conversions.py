@@ -111,8 +111,8 @@ def _cursor(last: Conversion) -> str:
 def _read_cursor(text: str) -> tuple[int, str]:
     try:
         instant_ms, event_id = json.loads(base64.urlsafe_b64decode(text.encode()))
-        if type(instant_ms) is int and isinstance(event_id, str) and abs(instant_ms) < _END[0]:
-            return instant_ms, event_id
-    except (ValueError, TypeError):
+        if type(instant_ms) is int and abs(instant_ms) < _END[0]:
+            return instant_ms, event_id.encode().decode()
+    except (ValueError, TypeError, AttributeError, RecursionError):
         pass
     raise Refused("validation_failed", errors=(FieldError("cursor", "field_type"),))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from nimriz.base.clock import Clock
 from nimriz.base.errors import Refused
+from nimriz.core import clicks
 from nimriz.core.credentials import ApiKey
 from nimriz.core.vault import Vault
 from nimriz.store.db import Database, Tx
@@ -33,6 +34,12 @@ class Desk:
     clock: Clock
     base_url: str
     own_hosts: frozenset[str]
+    # Reports read much; a few at a time leave threads to everybody else.
+    reporting: asyncio.Semaphore
+
+    async def clicks_of(self, link_ids: Sequence[str]) -> dict[str, int]:
+        """How often links were clicked. Raises StoreError."""
+        return await asyncio.to_thread(lambda: clicks.count_by_link(self.click_logs(), link_ids))
 
     async def read(self, fn: Callable[[Tx], Result]) -> Result:
         """Read in a thread. Raises StoreError."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 import structlog
 
 from nimriz.base import jsontext
-from nimriz.base.errors import Refused
+from nimriz.base.errors import FieldError, Refused
 from nimriz.base.ids import new_reference
 from nimriz.core.credentials import ApiKey
 from nimriz.store.db import StoreError
@@ -31,6 +33,10 @@ class Door:
         """Let a request in, or say why not."""
         try:
             scope[CALLER] = await self._caller(scope)
+            query = scope["query_string"].decode("latin-1")
+            names = [name for name, _ in parse_qsl(query, keep_blank_values=True)]
+            if len(set(names)) < len(names):
+                raise Refused("validation_failed", errors=(FieldError("query", "field_unknown"),))
             body = await self._body(scope, receive)
         except Refused as refused:
             await answer_refused(send, refused, new_reference())
@@ -52,7 +58,7 @@ class Door:
                 sent.append(value)
             elif name == b"authorization" and value[:7].lower() == b"bearer ":
                 sent.append(value[7:].strip())
-        key = await self._memory.api_key(sent[0].decode("latin-1")) if len(sent) == 1 else None
+        key = await self._memory.api_key(sent[0].decode("latin-1")) if len(set(sent)) == 1 else None
         if key is None:
             raise Refused("unauthorized")
         return key

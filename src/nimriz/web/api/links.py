@@ -6,15 +6,15 @@ import json
 from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
 from nimriz.base import ids
 from nimriz.base.clock import from_rfc3339, to_rfc3339
 from nimriz.base.errors import FieldError, Refused
-from nimriz.core import clicks, links, signposts
 from nimriz.core import domains as domain_rows
+from nimriz.core import links, signposts
 from nimriz.core.domains import Domain
 from nimriz.core.links import Link
 from nimriz.store.db import Tx
@@ -65,6 +65,14 @@ class UrlId(BaseModel):
     url_id: str
 
 
+class LinksQuery(BaseModel):
+    """GET /api/v1/links"""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = 100
+    cursor: str = ""
+
+
 class Shown(NamedTuple):
     """A link with what is shown beside it."""
 
@@ -107,27 +115,27 @@ async def shorten(request: Request, new: NewLink) -> Response:
 
 
 @router.get("/api/v1/links")
-async def list_links(request: Request, limit: int = 100, cursor: str = "") -> Response:
+async def list_links(request: Request, query: Annotated[LinksQuery, Query()]) -> Response:
     """The workspace's links, newest first."""
     desk: Desk = request.app.state.desk
     key = caller(request, "links:read")
-    if not 1 <= limit <= LIMIT_MAX:
-        raise Refused("validation_failed", errors=(FieldError("limit", "field_length"),))
-    if cursor and not ids.is_id(cursor):
+    if query.cursor and not ids.is_id(query.cursor):
         raise Refused("validation_failed", errors=(FieldError("cursor", "field_type"),))
 
     def read(tx: Tx) -> list[tuple[Link, Domain]]:
         usable = {d.domain_id: d for d in domain_rows.of_workspace(tx, key.workspace_id)}
-        return [(link, usable[link.domain_id]) for link in links.page(tx, key.workspace_id, cursor, limit + 1)]
+        return [
+            (link, usable[link.domain_id]) for link in links.page(tx, key.workspace_id, query.cursor, query.limit + 1)
+        ]
 
     found = await desk.read(read)
-    logs = desk.click_logs()
+    shown = found[: query.limit]
+    counts = await desk.clicks_of([link.link_id for link, _ in shown])
     now_ms = desk.clock.now_ms()
     page = [
-        link_wire(Shown(link, domain, clicks.count_of_link(logs, link.link_id)), desk.base_url, now_ms)
-        for link, domain in found[:limit]
+        link_wire(Shown(link, domain, counts.get(link.link_id, 0)), desk.base_url, now_ms) for link, domain in shown
     ]
-    more = len(found) > limit
+    more = len(found) > query.limit
     return answer({"links": page, "next_cursor": page[-1]["id"] if more else None})
 
 
@@ -137,8 +145,9 @@ async def get_link(request: Request, link_id: str) -> Response:
     desk: Desk = request.app.state.desk
     key = caller(request, "links:read")
     link, domain = await desk.read(lambda tx: _find(tx, key.workspace_id, link_id))
-    count = clicks.count_of_link(desk.click_logs(), link_id)
-    return answer({"link": link_wire(Shown(link, domain, count), desk.base_url, desk.clock.now_ms())})
+    counts = await desk.clicks_of([link_id])
+    shown = Shown(link, domain, counts.get(link_id, 0))
+    return answer({"link": link_wire(shown, desk.base_url, desk.clock.now_ms())})
 
 
 @router.patch("/api/v1/links/{link_id}")
@@ -159,8 +168,8 @@ async def change_link(request: Request, link_id: str, change: LinkChange) -> Res
         return links.update(tx, _changed(link, change), now_ms), domain
 
     link, domain = await desk.write(write)
-    count = clicks.count_of_link(desk.click_logs(), link_id)
-    return answer({"link": link_wire(Shown(link, domain, count), desk.base_url, now_ms)})
+    counts = await desk.clicks_of([link_id])
+    return answer({"link": link_wire(Shown(link, domain, counts.get(link_id, 0)), desk.base_url, now_ms)})
 
 
 @router.post("/api/delete-link")

@@ -43,7 +43,10 @@ def read_period(from_text: str, to_text: str, timezone: str, now_ms: int) -> Per
     to_text = to_text or today.isoformat()
     if not from_text:
         last = _day(to_text, "to") if _DAY.fullmatch(to_text) else today
-        from_text = (last - timedelta(days=DAYS_DEFAULT - 1)).isoformat()
+        try:
+            from_text = (last - timedelta(days=DAYS_DEFAULT - 1)).isoformat()
+        except OverflowError:
+            raise _bad("to") from None
     from_ms = _instant(from_text, "from", zone, days_after=0)
     to_ms = _instant(to_text, "to", zone, days_after=1)
     if to_ms < from_ms:

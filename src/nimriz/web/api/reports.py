@@ -62,7 +62,8 @@ async def conversions_report(request: Request, query: Annotated[ReportQuery, Que
     def count() -> list[clicks.ClickCount]:
         return clicks.count(desk.click_logs(), key.workspace_id, *period.bounds, include_crawlers=query.include_bots)
 
-    counted = await asyncio.to_thread(count)
+    async with desk.reporting:
+        counted = await asyncio.to_thread(count)
 
     def read(tx: Tx) -> tuple[Report, dict[str, str]]:
         _check_surface(tx, key.workspace_id)
@@ -70,7 +71,8 @@ async def conversions_report(request: Request, query: Annotated[ReportQuery, Que
         keys = list(report.rows) if query.by == "link" else []
         return report, links.labels(tx, key.workspace_id, keys)
 
-    report, labels = await desk.read(read)
+    async with desk.reporting:
+        report, labels = await desk.read(read)
     ranked = reports.ranked(report)
     start = int(query.cursor or 0)
     if start > len(ranked):

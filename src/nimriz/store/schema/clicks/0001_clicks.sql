@@ -20,5 +20,5 @@ create table clicks (
     utm_term text not null,
     utm_content text not null
 );
-create index clicks_by_link on clicks (link_id, clicked_at_ms);
+create index clicks_by_link on clicks (link_id, crawler);
 @no_change clicks;
