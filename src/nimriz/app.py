@@ -119,6 +119,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         if settings.metrics_port:
             try:
                 server, _ = metrics.listen(counters, gauges, settings.metrics_host, settings.metrics_port)
+                stack.callback(server.server_close)
                 stack.callback(server.shutdown)
             except OSError as error:
                 log.warning("metrics_listener_not_opened", port=settings.metrics_port, error=error.strerror)

@@ -148,3 +148,12 @@ def test_closing_folds_the_log_into_the_file(database: Sqlite, path: Path) -> No
     database.read(bodies)
     database.close()
     assert [entry.name for entry in path.parent.iterdir()] == ["records.db"]
+
+
+def test_a_closed_database_neither_reads_nor_writes(tmp_path: Path) -> None:
+    database = Sqlite(tmp_path / "closed.db")
+    database.write(lambda tx: tx.run("create table t (a integer)"))
+    database.close()
+    for verb in (database.read, database.write):
+        with pytest.raises(StoreError):
+            verb(lambda tx: tx.all("select a from t"))

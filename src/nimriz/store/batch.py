@@ -26,7 +26,10 @@ class Overflow(Exception):
 
 
 class _Shared(asyncio.Future[list[Outcome] | None]):
-    """A future that many await: cancelling one of the waiters leaves it to the others."""
+    """A future that many await: cancelling one of the waiters leaves it to the others.
+
+    The one cancelled ends with the batch, not before: `asyncio.timeout` around it waits too.
+    """
 
     def cancel(self, msg: object = None) -> bool:  # noqa: ARG002 - the signature is asyncio's
         return False
@@ -93,8 +96,10 @@ class Batcher(Generic[Item, Outcome]):
     def put(self, item: Item, weight: int = 1) -> tuple[Batch[Item, Outcome], int]:
         """Take an item: the batch that it travels in, and its place there. Raises Overflow.
 
-        `weight` is what the item counts against the bounds; one heavier than a batch travels alone.
+        `weight` (1 or more) is what the item counts against the bounds; one heavier than a batch travels alone.
         """
+        if weight < 1:
+            raise ValueError("an item weighs something")
         if self._queued >= self._queue_max or self._stopping:
             raise Overflow
         batches = self._open

@@ -109,18 +109,20 @@ class Sqlite:
         return connection
 
     def read(self, fn: Callable[[Tx], Result]) -> Result:
-        """Run `fn` against one snapshot; raises StoreError when SQLite fails."""
+        """Run `fn` against one snapshot; raises StoreError when SQLite fails, or is closed."""
+        with self._readers_lock:
+            if self._closed:
+                raise StoreError("closed")
+            connection = self._readers.pop() if self._readers else None
         try:
-            with self._readers_lock:
-                connection = self._readers.pop() if self._readers else None
             if connection is None:
                 connection = self._connect()
                 connection.execute("pragma query_only = on").fetchall()
-            connection.execute("begin").fetchall()
         except apsw.Error as error:
             raise StoreError(type(error).__name__) from error
         broken = False
         try:
+            connection.execute("begin").fetchall()
             return fn(_SqliteTx(connection))
         except apsw.Error as error:
             broken = isinstance(error, _BROKEN)
@@ -129,17 +131,22 @@ class Sqlite:
             self._give_back(connection, broken)
 
     def _give_back(self, connection: apsw.Connection, broken: bool) -> None:
-        if not connection.get_autocommit():
-            connection.execute("rollback").fetchall()
+        try:
+            if not connection.get_autocommit():
+                connection.execute("rollback").fetchall()
+        except apsw.Error:
+            broken = True
         with self._readers_lock:
             if not (broken or self._closed) and len(self._readers) < READERS_KEPT:
                 self._readers.append(connection)
                 return
-        connection.close()
+        connection.close(True)
 
     def write(self, fn: Callable[[Tx], Result]) -> Result:
-        """Run `fn` in a durable transaction; raises StoreError when SQLite fails."""
+        """Run `fn` in a durable transaction; raises StoreError when SQLite fails, or is closed."""
         with self._write_lock:
+            if self._closed:
+                raise StoreError("closed")
             try:
                 if self._writer is None:
                     self._writer = self._connect()
