@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -42,13 +41,12 @@ class Batch(Generic[Item, Outcome]):
     items are still written, but nobody waits for them.
     """
 
-    __slots__ = ("done", "items", "started_s", "timer", "weight")
+    __slots__ = ("done", "items", "timer", "weight")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.items: list[Item] = []
         self.weight = 0
         self.done: asyncio.Future[list[Outcome] | None] = _Shared(loop=loop)
-        self.started_s = time.monotonic()
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -116,11 +114,6 @@ class Batcher(Generic[Item, Outcome]):
             self._scheduled = True
             self._loop.call_soon(self._hand_over)
         return batch, len(batch.items) - 1
-
-    def waiting_s(self) -> float:
-        """Seconds that the oldest unfinished batch has waited; 0 when there is none."""
-        oldest = self._writing or (self._open[0] if self._open else None)
-        return 0.0 if oldest is None else time.monotonic() - oldest.started_s
 
     def _expire(self, batch: Batch[Item, Outcome]) -> None:
         if not batch.done.done():

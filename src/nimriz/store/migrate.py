@@ -19,8 +19,6 @@ from importlib import resources
 
 from nimriz.store.db import Database, Tx
 
-SCHEMAS = ("records", "clicks")
-
 _CREATE = """
 create table if not exists migrations (
     number integer primary key,
