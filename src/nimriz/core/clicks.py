@@ -7,6 +7,7 @@ reads asks all of them, a bounded page at a time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from nimriz.store.db import Database, Params, Tx
@@ -83,9 +84,12 @@ def count(
                 "after_seq": after_seq,
                 "upto_seq": min(after_seq + PAGE_ROWS, newest),
             }
-            rows = log.read(lambda tx, p=params: tx.all(_COUNT, p))  # type: ignore[misc]
-            counts += [ClickCount(str(r[0]), int(r[1]), int(r[2]), int(r[3])) for r in rows]
+            counts += log.read(partial(_count_page, params=params))
     return counts
+
+
+def _count_page(tx: Tx, params: Params) -> list[ClickCount]:
+    return [ClickCount._make(row) for row in tx.all(_COUNT, params)]
 
 
 def count_by_link(logs: Iterable[Database], link_ids: Sequence[str]) -> dict[str, int]:

@@ -8,6 +8,7 @@ the transaction is on disk.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from nimriz.core import docket, ledger
 from nimriz.core.attribution import TokenReader
@@ -84,10 +85,10 @@ class Recorder:
             if entry.subject == "event":
                 events.setdefault(entry.workspace_id, []).append(entry)
             else:
-                while self._database.write(lambda tx, e=entry: self._hear_person(tx, mode, e)):  # type: ignore[misc]
+                while self._database.write(partial(self._hear_person, mode=mode, entry=entry)):
                     pass
         for waiting in events.values():
-            self._database.write(lambda tx, w=waiting: self._hear_events(tx, mode, w))  # type: ignore[misc]
+            self._database.write(partial(self._hear_events, mode=mode, entries=waiting))
         return len(entries)
 
     def _hear_events(self, tx: Tx, mode: Mode, entries: Sequence[Entry]) -> None:

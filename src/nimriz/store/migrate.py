@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import partial
 from importlib import resources
 
 from nimriz.store.db import Database, Tx
@@ -92,7 +93,7 @@ def migrate(db: Database, schema: str, now_ms: int) -> int:
     known = files(schema)
     ran = 0
     for number, name, text in known:
-        ran += db.write(lambda tx, n=number, m=name, t=text: _apply(tx, n, m, t, now_ms))  # type: ignore[misc]
+        ran += db.write(partial(_apply, number=number, name=name, text=text, now_ms=now_ms))
     newest = db.read(lambda tx: tx.one("select max(number) from migrations"))
     if newest is not None and newest[0] != known[-1][0]:
         raise MigrationRefused(f"the {schema} database was written by a newer version of nimriz")

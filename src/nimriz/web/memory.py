@@ -53,6 +53,9 @@ class Shelf(Generic[Key, Value]):
         self.get = self._items.get
         self.clear = self._items.clear
 
+    def __contains__(self, key: Key) -> bool:
+        return key in self._items
+
     def __len__(self) -> int:
         return len(self._items)
 
@@ -102,6 +105,7 @@ class Memory:
             self._polling.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._polling
+        self._threads.shutdown(wait=False)
 
     @property
     def fresh(self) -> bool:
@@ -110,9 +114,8 @@ class Memory:
 
     async def domain(self, host: str) -> Domain | None:
         """The domain of a host; None for an unknown one. Raises StoreError."""
-        domain = self.domains.get(host, False)
-        if domain is not False:
-            return domain  # type: ignore[return-value]
+        if host in self.domains:
+            return self.domains.get(host)
         return await self._load(self.domains, host, lambda tx: domains.find_by_name(tx, host))
 
     async def signpost(self, domain: Domain, slug: str) -> Signpost | None:
@@ -141,10 +144,8 @@ class Memory:
     async def api_key(self, text: str) -> ApiKey | None:
         """The live API key with this text. Raises StoreError."""
         digest = self._vault.api_key_digest(text)
-        if self.fresh:
-            key = self._keys.get(digest, False)
-            if key is not False:
-                return key  # type: ignore[return-value]
+        if self.fresh and digest in self._keys:
+            return self._keys.get(digest)
         return await self._load(self._keys, digest, lambda tx: credentials.find_key(tx, digest))
 
     async def _load(self, shelf: Shelf[Key, Value], key: Key, fn: Callable[[Tx], Value]) -> Value:
