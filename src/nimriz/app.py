@@ -16,8 +16,9 @@ import structlog
 import nimriz
 from nimriz.base.clock import Clock, to_rfc3339
 from nimriz.config import Settings
-from nimriz.core import changes, credentials, ledger, links
+from nimriz.core import changes, creation, credentials, ledger, links, slugs
 from nimriz.core.attribution import TokenReader
+from nimriz.core.destinations import Policy
 from nimriz.core.intake import Answer, Authentic
 from nimriz.core.mode import MODES
 from nimriz.core.recording import Recorder
@@ -130,7 +131,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             memory,
             clock,
             settings.base_url,
-            installation.hosts.application,
+            Policy(installation.hosts.application, settings.private_destinations),
             asyncio.Semaphore(REPORTS_MAX),
         )
         bodies = Bodies(counters, timeout_s=settings.body_timeout_s, in_flight_max=settings.body_bytes_in_flight_max)
@@ -208,5 +209,7 @@ async def _tidy(installation: Installation, recorder: Recorder, counters: Counte
 
 def _forget(tx: Tx, now_ms: int) -> None:
     changes.forget_old(tx, now_ms)
+    slugs.forget_old(tx, now_ms)
+    creation.forget_old(tx, now_ms)
     for mode in MODES:
         ledger.forget_keys(tx, mode, now_ms)

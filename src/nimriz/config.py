@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=9464, ge=0, le=65_535)
     clock_offset_s: int = 0
+    private_destinations: bool = False
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     click_wait_ms_max: int = Field(default=250, ge=0)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from nimriz.core import domains, entitlements, links, workspaces
+from nimriz.core import domains, entitlements, links, signposts, workspaces
 from nimriz.core.links import Link
-from nimriz.core.signposts import Signpost, compile_signpost, key_of, token_suppression
+from nimriz.core.signposts import Signpost, compile_signpost, key_of
 from tests.laws.ledger import NOW_MS, opened
 
 URL = "https://shop.example/landing"
@@ -25,9 +25,9 @@ def signpost(long_url: str = URL, plan: str = "enterprise", flag: bool = True, *
             workspaces.set_plan(tx, owner, plan, NOW_MS)
             entitlements.set_flag(tx, owner, "conversion_tracking", flag, NOW_MS)
             link = Link(
-                "", owner, domain.domain_id, "s", long_url, "", "", "active", None, 302, 1, None, "auto", 0, 0, 0
+                "", owner, domain.domain_id, "s", long_url, "", "[]", "active", None, 302, 1, None, "auto", 0, 0, 0
             )
-            links.create(tx, link._replace(**fields), NOW_MS)
+            links.create(tx, link._replace(**fields), "operator", NOW_MS)
             assert compile_signpost(tx, domain, "S") is None
             return compile_signpost(tx, domain, "s")
 
@@ -69,13 +69,19 @@ def test_a_link_that_is_not_active_is_disabled() -> None:
     assert not signpost().disabled
 
 
+def suppressed(long_url: str, append_policy: str) -> str | None:
+    """Why nothing is appended."""
+    link = Link("", "w", "d", "s", long_url, "", "[]", "active", None, 302, 1, None, append_policy, 0, 0, 0)
+    return signposts.token_suppression(link)
+
+
 def test_append_anyway_lifts_what_the_destination_means_and_not_what_does_not_fit() -> None:
-    assert token_suppression(SIGNED, "auto") == "signed_aws"
-    assert token_suppression(SIGNED, "always") is None
-    assert token_suppression(URL, "never") == "owner"
-    assert token_suppression(SIGNED, "never") == "owner"
-    assert token_suppression(URL + "?nim_ct=x", "always") == "already_present"
-    assert token_suppression("https://shop.example/" + "a" * 8_150, "always") == "too_long"
+    assert suppressed(SIGNED, "auto") == "signed_aws"
+    assert suppressed(SIGNED, "always") is None
+    assert suppressed(URL, "never") == "owner"
+    assert suppressed(SIGNED, "never") == "owner"
+    assert suppressed(URL + "?nim_ct=x", "always") == "already_present"
+    assert suppressed("https://shop.example/" + "a" * 8_150, "always") == "too_long"
     assert signpost(SIGNED).suppression == "signed_aws"
     assert signpost(SIGNED, append_policy="always").suppression == ""
 

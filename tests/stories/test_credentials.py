@@ -225,15 +225,17 @@ def test_a_link_changed_by_another_process_is_followed_within_a_second(world: Wo
 
     now_ms = installation.clock.now_ms()
     try:
-        write(lambda tx, found: links.update(tx, found._replace(long_url="https://other.example/"), now_ms))
+        elsewhere = "https://other.example/"
+        write(lambda tx, found: links.change(tx, found, found._replace(long_url=elsewhere), "operator", now_ms))
         assert becomes(lambda: world.location(code).startswith("https://other.example/?nim_ct=")) < WITHIN_S
-        write(lambda tx, found: links.update(tx, found._replace(status="disabled"), now_ms))
+        write(lambda tx, found: links.change(tx, found, found._replace(status="disabled"), "operator", now_ms))
         assert becomes(lambda: world.client.get(f"/{code}").status_code == 404) < WITHIN_S
-        write(lambda tx, found: links.create(tx, found._replace(slug="made-elsewhere", status="active"), now_ms))
+        slug = "made-elsewhere"
+        write(lambda tx, found: links.create(tx, found._replace(slug=slug, status="active"), "operator", now_ms))
         assert becomes(lambda: world.client.get("/made-elsewhere").status_code == 302) < WITHIN_S
-        write(lambda tx, found: links.update(tx, found._replace(status="active"), now_ms))
+        write(lambda tx, found: links.change(tx, found, found._replace(status="active"), "operator", now_ms))
         assert becomes(lambda: world.client.get(f"/{code}").status_code == 302) < WITHIN_S
-        write(lambda tx, found: links.delete(tx, found, now_ms))
+        write(lambda tx, found: links.delete(tx, found, "operator", now_ms))
         assert becomes(lambda: world.client.get(f"/{code}").status_code == 404) < WITHIN_S
     finally:
         installation.close()

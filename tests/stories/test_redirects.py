@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nimriz.core.links import RESERVED_SLUGS
+from nimriz.core.slugs import RESERVED_SLUGS
 from tests.stories import raw
 from tests.stories.visitor import clicks, place, visit
 from tests.world import HUMAN, Workspace, lead

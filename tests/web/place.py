@@ -85,13 +85,13 @@ class Place:
 
     def link(self, slug: str, long_url: str = URL) -> Link:
         """A link made by the other process."""
-        draft = Link("", self.workspace_id, self.domain.domain_id, slug, long_url, "", "", "active", None, 302, 1,
+        draft = Link("", self.workspace_id, self.domain.domain_id, slug, long_url, "", "[]", "active", None, 302, 1,
                      None, "auto", 0, 0, 0)  # fmt: skip
-        return self.other.write(lambda tx: links.create(tx, draft, NOW_MS))
+        return self.other.write(lambda tx: links.create(tx, draft, "operator", NOW_MS))
 
     def lead(self, link: Link, long_url: str) -> None:
         """The other process lets a link lead elsewhere."""
-        self.other.write(lambda tx: links.update(tx, link._replace(long_url=long_url), NOW_MS))
+        self.other.write(lambda tx: links.change(tx, link, link._replace(long_url=long_url), "operator", NOW_MS))
 
     def note(self, count: int, topic: changes.Topic = "secret", subject: str = "nobody") -> None:
         """So many notes of changes."""

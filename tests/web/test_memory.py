@@ -65,7 +65,7 @@ def test_a_slug_that_led_nowhere_is_found_once_another_process_has_made_the_link
         place.lead(link, "https://shop.example/elsewhere")
         await memory.refresh()
         assert await place.leads_to(memory, "launch") == b"https://shop.example/elsewhere"
-        place.other.write(lambda tx: links.delete(tx, link, NOW_MS))
+        place.other.write(lambda tx: links.delete(tx, link, "operator", NOW_MS))
         await memory.refresh()
         assert await place.leads_to(memory, "launch") is None
 

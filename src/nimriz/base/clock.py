@@ -10,6 +10,7 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 DAY_MS = 86_400_000
 
@@ -68,3 +69,23 @@ def from_rfc3339(text: str) -> int:
     instant = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     # Not `instant - offset`: that overflows at both ends of the calendar.
     return ((instant - _EPOCH) - offset) // timedelta(milliseconds=1) + ms
+
+
+def from_iso(text: str, zone: ZoneInfo) -> int:
+    """Milliseconds of an ISO 8601 instant; without an offset it is read in `zone`, and a day alone begins at midnight.
+
+    Raises ValueError for anything else.
+    """
+    try:
+        return from_rfc3339(text)
+    except ValueError:
+        pass
+    if not text.isascii():
+        raise ValueError("not an ISO 8601 instant")
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=zone)
+    try:
+        return (instant - _EPOCH) // timedelta(milliseconds=1)
+    except OverflowError:
+        raise ValueError("not an instant that can be told") from None

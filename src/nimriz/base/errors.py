@@ -48,7 +48,7 @@ CODES: dict[str, Code] = {
     "json_duplicate_key": Code(400, "Duplicate JSON key", "Send each key of an object once."),
     "validation_failed": Code(422, "Validation failed", "Mend the fields named in errors and send again."),
     "idempotency_key_reused": Code(
-        409, "Idempotency key reused", "This Idempotency-Key belongs to another event_id; use a fresh one."
+        409, "Idempotency key reused", "This idempotency key belongs to something else; use a fresh one."
     ),
     "body_timeout": Code(408, "Body timeout", "Send the whole body within 10 seconds."),
     "store_unavailable": Code(
@@ -60,9 +60,12 @@ CODES: dict[str, Code] = {
     "link_not_found": Code(404, "Link not found", "No link of this workspace has this id."),
     "conversion_not_found": Code(404, "Conversion not found", "No event of this workspace has this event_id."),
     "domain_not_found": Code(404, "Domain not found", "No domain of this workspace has this id."),
+    "domain_taken": Code(409, "Domain taken", "This name is registered already; only its owner can give it back."),
+    "domain_in_use": Code(409, "Domain in use", "Delete the links on this domain first."),
+    "blocked_host_not_found": Code(404, "Blocked host not found", "This host is not on the workspace's block list."),
     "slug_taken": Code(409, "Slug taken", "Choose another slug."),
     "slug_reserved": Code(422, "Slug reserved", "This slug is kept for the service; choose another."),
-    "slug_tombstoned": Code(409, "Slug tombstoned", "A deleted link's slug rests for 30 days; choose another."),
+    "slug_tombstoned": Code(409, "Slug tombstoned", "A slug that a link gave up rests for 30 days; choose another."),
     "slug_invalid": Code(422, "Slug invalid", "A slug has 1 to 64 letters, digits, hyphens or underscores."),
     "destination_invalid": Code(
         422, "Destination invalid", "Send an absolute http(s) URL without credentials, at most 8,192 bytes."
@@ -78,6 +81,8 @@ FIELD_CODES: dict[str, str] = {
     "field_missing": "This field is needed.",
     "field_type": "This field has another type.",
     "field_length": "This is too short or too long.",
+    "host_malformed": "A host name such as go.example.com, without scheme, port or path.",
+    "instant_malformed": "ISO 8601, such as 2026-11-30T12:00:00Z.",
     "value_precision": "More significant fraction digits than the currency has.",
     "value_negative": "Amounts are not negative; a refund is its own event.",
     "value_malformed": "A decimal amount such as 129.90.",

@@ -13,8 +13,8 @@ percent-encoded separates no parameters: `?next=%2F%3Fa%26token%3D1` has one, `n
 import json
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
-from urllib.parse import unquote
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote, unquote
 
 from nimriz.base.tokens import TOKEN_CHARS
 
@@ -22,6 +22,9 @@ DESTINATION_BYTES_MAX = 8192
 """Longest URL that we send a visitor to, in bytes of UTF-8."""
 
 PARAMETER = "nim_ct="
+
+UTM_NAMES = ("source", "medium", "campaign", "term", "content")
+"""The UTM parameters without their prefix, in the order in which they are appended."""
 
 _AKAMAI = frozenset({"hdnts", "hdnea", "__token__", "__gda__"})
 _AZURE_FIELDS = frozenset({"sv", "se", "sp", "sr"})
@@ -82,14 +85,23 @@ def append_token(destination: str, token: str) -> tuple[str, str | None]:
     return (append(destination, PARAMETER + token), None) if reason is None else (destination, reason)
 
 
-def suppression(destination: str) -> str | None:
+def utm_addition(destination: str, utm: Mapping[str, str]) -> str:
+    """The UTM parameters that a destination does not have yet, encoded, in their order; '' when there are none."""
+    query = destination.partition("#")[0].partition("?")[2]
+    present = {unquote(piece.partition("=")[0].replace("+", " ")) for piece in query.split("&")}
+    wanted = [name for name in UTM_NAMES if utm.get(name) and f"utm_{name}" not in present]
+    return "&".join(f"utm_{name}={quote(utm[name], safe='')}" for name in wanted)
+
+
+def suppression(destination: str, beside_bytes: int = 0) -> str | None:
     """Why nothing may be appended to this stored destination, or None.
 
     The first of `signed_aws`, `signed_gcs`, `signed_cloudfront`, `signed_azure`, `signed_akamai`,
     `signed_alibaba`, `policy`, `integrity_token`, `already_present`, `not_http`, `too_long` (with a token the
-    result would pass DESTINATION_BYTES_MAX). The owner's and the visitor's reasons are not known here.
+    result would pass DESTINATION_BYTES_MAX; `beside_bytes` is what else is appended, with its separator). The
+    owner's and the visitor's reasons are not known here.
     """
-    return _suppression(destination, len(PARAMETER) + TOKEN_CHARS)
+    return _suppression(destination, len(PARAMETER) + TOKEN_CHARS + beside_bytes)
 
 
 def _suppression(destination: str, addition_bytes: int) -> str | None:

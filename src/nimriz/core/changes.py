@@ -6,11 +6,12 @@ transaction; every process reads the notes several times a second and forgets wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from nimriz.store.db import Tx
 
-Topic = Literal["link", "domain", "secret", "key", "workspace"]
+Topic = Literal["link", "domain", "secret", "key", "workspace", "blocklist"]
 KEPT_MS = 3_600_000
 
 
@@ -27,6 +28,14 @@ def note(tx: Tx, topic: Topic, subject: str, now_ms: int) -> None:
     tx.run(
         "insert into changes (topic, subject, changed_at_ms) values (:topic, :subject, :now_ms)",
         {"topic": topic, "subject": subject, "now_ms": now_ms},
+    )
+
+
+def note_many(tx: Tx, topic: Topic, subjects: Sequence[str], now_ms: int) -> None:
+    """Note changes of one kind."""
+    tx.many(
+        "insert into changes (topic, subject, changed_at_ms) values (:topic, :subject, :now_ms)",
+        [(topic, subject, now_ms) for subject in subjects],
     )
 
 

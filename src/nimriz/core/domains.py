@@ -1,22 +1,40 @@
 """Domains: the hosts that short links live on. Owns the table domains.
 
-The default domain belongs to the installation and is shared by all workspaces (one slug namespace).
+The default domain belongs to the installation and is shared by all workspaces (one slug namespace). Any
+other belongs to one workspace, once it has proved that the name is its own: until then it is a claim, and
+several workspaces may claim one name. States:
+
+    pending   claimed; the challenge was not found yet, or has been gone for too long
+    verified  the challenge was found; the name does not lead here yet
+    ready     its links redirect
+    disabled  switched off by its workspace; nobody else can have the name
 """
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import ada_url
+
+from nimriz.base.errors import FieldError, Refused
 from nimriz.base.ids import new_id
 from nimriz.core import changes
-from nimriz.store.db import Tx
+from nimriz.store.db import Scalar, Tx
 
 SHARED = ""
+NAME_CHARS_MAX = 253
+DOMAINS_MAX = 100
+_CHALLENGE_BYTES = 20
+Status = Literal["pending", "verified", "ready", "disabled"]
 
 
 class Domain(NamedTuple):
-    """A short domain. `workspace_id` is '' for the default domain."""
+    """A short domain. `workspace_id` is '' for the default domain.
+
+    `challenge` is what its TXT record must say; `finding` what the last look at the DNS found.
+    """
 
     domain_id: str
     workspace_id: str
@@ -26,6 +44,10 @@ class Domain(NamedTuple):
     not_found_url: str
     expired_url: str
     created_at_ms: int
+    challenge: str = ""
+    finding: str = ""
+    checked_at_ms: int | None = None
+    proved_at_ms: int | None = None
 
     @property
     def ready(self) -> bool:
@@ -34,12 +56,98 @@ class Domain(NamedTuple):
 
 
 _COLUMNS = ", ".join(Domain._fields)
+_INSERT = f"insert into domains ({_COLUMNS}) values ({', '.join(':' + f for f in Domain._fields)})"
+_UPDATABLE = (
+    "status", "root_url", "not_found_url", "expired_url", "finding", "checked_at_ms", "proved_at_ms",
+)  # fmt: skip
+_UPDATE = f"update domains set {', '.join(f'{f} = :{f}' for f in _UPDATABLE)} where domain_id = :domain_id"
+
+
+def read_name(text: str) -> str:
+    """A domain name in lower case and ASCII form (IDN as punycode).
+
+    Raises Refused(validation_failed) for what is no name of a host: addresses, ports, paths and single
+    labels, `localhost` excepted.
+    """
+    refused = Refused("validation_failed", errors=(FieldError("domain_name", "host_malformed"),))
+    try:
+        url = ada_url.URL(f"https://{text}/")
+    except (ValueError, UnicodeEncodeError):
+        raise refused from None
+    name = url.hostname
+    labels = name.split(".")
+    if (
+        # Whatever else than a host was written has become a part of its own, or was thrown away.
+        url.href != f"https://{name}/"
+        or set(text) & set("/?#@:\t\n\r ")
+        or url.host_type != ada_url.HostType.DEFAULT
+        or len(name) > NAME_CHARS_MAX
+        or (len(labels) < 2 and name != "localhost")
+        or not all(_is_label(label) for label in labels)
+    ):
+        raise refused
+    return name
+
+
+def _is_label(label: str) -> bool:
+    """Letters, digits and hyphens (RFC 1123); underscores name services, not hosts."""
+    return 1 <= len(label) <= 63 and label.replace("-", "a").isalnum() and "-" not in (label[0], label[-1])
+
+
+def add(tx: Tx, workspace_id: str, domain_name: str, now_ms: int, *, ready: bool) -> Domain:
+    """Claim a name for a workspace; `ready` where the installation vouches for it.
+
+    Raises Refused: domain_taken (by this workspace, or proved by another), quota_exceeded.
+    """
+    own = [domain for domain in of_workspace(tx, workspace_id) if domain.workspace_id == workspace_id]
+    holder = find_by_name(tx, domain_name)
+    if any(domain.domain_name == domain_name for domain in own) or (holder is not None and holder.status != "pending"):
+        raise Refused("domain_taken")
+    if len(own) >= DOMAINS_MAX:
+        raise Refused("quota_exceeded")
+    challenge = f"nimriz-verify={secrets.token_hex(_CHALLENGE_BYTES)}"
+    domain = Domain(
+        new_id(now_ms), workspace_id, domain_name, "ready" if ready else "pending", "", "", "", now_ms, challenge
+    )
+    tx.run(_INSERT, domain._asdict())
+    changes.note(tx, "domain", domain.domain_id, now_ms)
+    return domain
+
+
+def update(tx: Tx, domain: Domain, now_ms: int) -> Domain:
+    """Store a domain's state and fallback URLs; every process sees them within a second."""
+    params: dict[str, Scalar] = {name: value for name, value in domain._asdict().items() if name in _UPDATABLE}
+    tx.run(_UPDATE, {**params, "domain_id": domain.domain_id})
+    changes.note(tx, "domain", domain.domain_id, now_ms)
+    return domain
+
+
+def remove(tx: Tx, domain: Domain, now_ms: int) -> None:
+    """Give a name back. The caller has seen that no link is left."""
+    tx.run("delete from domains where domain_id = :domain_id", {"domain_id": domain.domain_id})
+    changes.note(tx, "domain", domain.domain_id, now_ms)
+
+
+def find(tx: Tx, domain_id: str) -> Domain | None:
+    """A domain by its id, whoever has it."""
+    row = tx.one(f"select {_COLUMNS} from domains where domain_id = :domain_id", {"domain_id": domain_id})
+    return None if row is None else Domain._make(row)
 
 
 def find_by_name(tx: Tx, domain_name: str) -> Domain | None:
-    """The domain of a host, compared exactly, in lower case, without the port."""
-    row = tx.one(f"select {_COLUMNS} from domains where domain_name = :domain_name", {"domain_name": domain_name})
+    """The domain of a host, compared exactly, in lower case, without the port; a claim only if nobody has proved it."""
+    row = tx.one(
+        f"select {_COLUMNS} from domains where domain_name = :domain_name "
+        "order by case when status = 'pending' then 1 else 0 end, domain_id limit 1",
+        {"domain_name": domain_name},
+    )
     return None if row is None else Domain._make(row)
+
+
+def is_short_domain(tx: Tx, host: str) -> bool:
+    """Whether short links live on this host; a mere claim counts for nothing."""
+    domain = find_by_name(tx, host)
+    return domain is not None and domain.status != "pending"
 
 
 def ensure_default(tx: Tx, domain_name: str, now_ms: int) -> Domain:
@@ -47,10 +155,7 @@ def ensure_default(tx: Tx, domain_name: str, now_ms: int) -> Domain:
     row = tx.one(f"select {_COLUMNS} from domains where workspace_id = ''")
     if row is None:
         domain = Domain(new_id(now_ms), SHARED, domain_name, "ready", "", "", "", now_ms)
-        tx.run(
-            f"insert into domains ({_COLUMNS}) values ({', '.join(':' + f for f in Domain._fields)})",
-            domain._asdict(),
-        )
+        tx.run(_INSERT, domain._asdict())
         return domain
     domain = Domain._make(row)
     if domain.domain_name == domain_name:
@@ -74,7 +179,19 @@ def of_workspace(tx: Tx, workspace_id: str) -> list[Domain]:
 
 def find_usable(tx: Tx, workspace_id: str, domain_id: str) -> Domain | None:
     """A domain by its id, when the workspace may use it."""
-    return next((d for d in of_workspace(tx, workspace_id) if d.domain_id == domain_id), None)
+    domain = find(tx, domain_id)
+    return domain if domain is not None and domain.workspace_id in (SHARED, workspace_id) else None
+
+
+def unchecked_since(tx: Tx, instant_ms: int, limit: int) -> list[Domain]:
+    """Domains of workspaces that nobody has looked up in the DNS since an instant, the longest first."""
+    rows = tx.all(
+        f"select {_COLUMNS} from domains where workspace_id <> '' and challenge <> '' and status <> 'disabled' "
+        "and coalesce(checked_at_ms, 0) < :instant_ms "
+        "order by coalesce(checked_at_ms, 0), domain_id limit :limit_count",
+        {"instant_ms": instant_ms, "limit_count": limit},
+    )
+    return [Domain._make(row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

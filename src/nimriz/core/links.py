@@ -1,36 +1,33 @@
-"""Links: the unit of attribution. Owns the table links.
+"""Links: the unit of attribution. Owns the tables links, link_texts and link_tags.
 
-What is stored as destination is exactly what was given, byte for byte. A deleted link's row stays: the
-tokens of its clicks still belong to its workspace, and its slug rests for 30 days.
+A deleted link's row stays: the tokens of its clicks still belong to its workspace. Whoever changes a link
+says who they are, and the history keeps what differs. Every process sees a change within a second.
 """
 
 from __future__ import annotations
 
-import re
+import json
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import ada_url
-
-from nimriz.base.clock import DAY_MS
 from nimriz.base.errors import Refused
-from nimriz.base.ids import new_id, new_slug
-from nimriz.base.urls import DESTINATION_BYTES_MAX
-from nimriz.core import changes
-from nimriz.store.db import Params, Tx
+from nimriz.base.ids import new_id
+from nimriz.base.urls import UTM_NAMES
+from nimriz.core import changes, history, slugs
+from nimriz.store.db import Params, Scalar, Tx
 
-RESERVED_SLUGS = frozenset({
-    "api", "app", "admin", "login", "setup", "billing", "static", "oauth", "metrics", "robots.txt",
-    "favicon.ico", "_health", "_ready", ".well-known",
-})  # fmt: skip
-TOMBSTONE_MS = 30 * DAY_MS
-_SLUG = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SLUG_TRIES = 8
-_ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
-_FORBIDDEN_IN_URL = re.compile(r"[\x00-\x20\x7f]")
+CLICKS_MAX_MAX = 2**53 - 1
+NO_UTM = "{}"
+# Nobody searches for what stands so far behind, and narrow rows are what makes searching quick.
+_SEARCHED_CHARS_MAX = 1_000
 
 
 class Link(NamedTuple):
-    """A short link. `append_policy` is 'auto', 'always' (lifts a suppression) or 'never'."""
+    """A short link. `append_policy` is 'auto', 'always' (lifts a suppression) or 'never'.
+
+    `tags` and `utm` are JSON. `clicks_max` bounds how often it redirects, and `clicks_used` counts towards
+    it. `takedown` is the operator's reason, '' while the link stands.
+    """
 
     link_id: str
     workspace_id: str
@@ -48,110 +45,131 @@ class Link(NamedTuple):
     forward_query: int
     created_at_ms: int
     updated_at_ms: int
+    canonical_url: str = ""
+    utm: str = NO_UTM
+    password_hash: str = ""
+    notes: str = ""
+    archived: int = 0
+    takedown: str = ""
+    clicks_max: int | None = None
+    clicks_used: int = 0
+
+    def expired(self, now_ms: int) -> bool:
+        """Whether its instant has come, or all its clicks are used."""
+        spent = self.clicks_max is not None and self.clicks_used >= self.clicks_max
+        return spent or (self.expires_at_ms is not None and now_ms >= self.expires_at_ms)
 
 
+class Filters(NamedTuple):
+    """Which links are asked for; '' asks for all. `search` finds a part of slug, title, destination or tags."""
+
+    tag: str = ""
+    search: str = ""
+    domain_id: str = ""
+    archived: int | None = 0
+
+
+ALL = Filters()
 _COLUMNS = ", ".join(Link._fields)
-_UPDATABLE = (
-    "slug", "long_url", "title", "tags", "status", "expires_at_ms", "redirect_status_code",
-    "conversion_tracking", "conversion_window_days", "append_policy", "forward_query",
-)  # fmt: skip
+_INSERT = f"insert into links ({_COLUMNS}) values ({', '.join(':' + f for f in Link._fields)})"
+_FIXED = {"link_id", "workspace_id", "domain_id", "created_at_ms", "clicks_used"}
 _UPDATE = (
-    f"update links set {', '.join(f'{f} = :{f}' for f in _UPDATABLE)}, updated_at_ms = :updated_at_ms "
-    "where link_id = :link_id"
+    f"update links set {', '.join(f'{f} = :{f}' for f in Link._fields if f not in _FIXED)} where link_id = :link_id"
 )
+_INSERT_TEXT = "insert into link_texts (workspace_id, link_id, content) values (:workspace_id, :link_id, :content)"
+_INSERT_TAG = "insert into link_tags (workspace_id, tag, link_id) values (:workspace_id, :tag, :link_id)"
 
 
-def destination_host(long_url: str, own_hosts: frozenset[str]) -> str:
-    """The host of a destination that we may redirect to, as browsers parse it.
-
-    Raises Refused: destination_invalid for anything but an absolute http(s) URL without credentials,
-    spaces and control characters, of at most 8,192 bytes; destination_blocked for the service's own
-    hosts, since a link that leads to a link may go round in circles.
-    """
-    try:
-        size = len(long_url.encode())
-    except UnicodeEncodeError:
-        raise Refused("destination_invalid") from None
-    # Without the slashes a browser reads `http:path` as a path on the short domain itself.
-    if size > DESTINATION_BYTES_MAX or _FORBIDDEN_IN_URL.search(long_url) or not _ABSOLUTE.match(long_url):
-        raise Refused("destination_invalid")
-    try:
-        url = ada_url.URL(long_url)
-    except ValueError:
-        raise Refused("destination_invalid") from None
-    if url.protocol not in ("http:", "https:") or url.username or url.password or not url.hostname:
-        raise Refused("destination_invalid")
-    if url.hostname.rstrip(".") in own_hosts:
-        raise Refused("destination_blocked")
-    return url.hostname
-
-
-def check_slug(slug: str) -> None:
-    """Raises Refused: slug_reserved or slug_invalid."""
-    if slug in RESERVED_SLUGS:
-        raise Refused("slug_reserved")
-    if not is_slug(slug):
-        raise Refused("slug_invalid")
-
-
-def is_slug(text: str) -> bool:
-    """Whether this could be a slug: 1 to 64 letters, digits, hyphens and underscores."""
-    return _SLUG.fullmatch(text) is not None
-
-
-def create(tx: Tx, link: Link, now_ms: int) -> Link:
+def create(tx: Tx, draft: Link, actor: str, now_ms: int) -> Link:
     """Store a new link, with a generated slug where its slug is ''.
 
-    Raises Refused: slug_taken, slug_tombstoned.
+    Raises Refused: slug_reserved, slug_invalid, slug_taken, slug_tombstoned.
     """
-    if link.slug:
-        _claim_slug(tx, link.domain_id, link.slug, now_ms)
-    else:
-        for _ in range(_SLUG_TRIES):
-            slug = new_slug()
-            if find_by_slug(tx, link.domain_id, slug) is None and not _tombstoned(tx, link.domain_id, slug, now_ms):
-                break
-        else:
-            raise Refused("slug_taken")
-        link = link._replace(slug=slug)
-    link = link._replace(link_id=new_id(now_ms), created_at_ms=now_ms, updated_at_ms=now_ms)
-    tx.run(f"insert into links ({_COLUMNS}) values ({', '.join(':' + f for f in Link._fields)})", link._asdict())
-    # A visitor may have asked for this slug before it was there, and been remembered as not found.
-    changes.note(tx, "link", f"{link.domain_id}/{link.slug}", now_ms)
-    return link
+    made = create_many(tx, [draft], actor, now_ms)[0]
+    if isinstance(made, Refused):
+        raise made
+    return made
 
 
-def _claim_slug(tx: Tx, domain_id: str, slug: str, now_ms: int) -> None:
-    check_slug(slug)
-    if find_by_slug(tx, domain_id, slug) is not None:
-        raise Refused("slug_taken")
-    if _tombstoned(tx, domain_id, slug, now_ms):
-        raise Refused("slug_tombstoned")
-
-
-def _tombstoned(tx: Tx, domain_id: str, slug: str, now_ms: int) -> bool:
-    row = tx.one(
-        "select 1 from links where domain_id = :domain_id and slug = :slug and deleted_at_ms > :since_ms",
-        {"domain_id": domain_id, "slug": slug, "since_ms": now_ms - TOMBSTONE_MS},
+def create_many(tx: Tx, drafts: Sequence[Link], actor: str, now_ms: int) -> list[Link | Refused]:
+    """Store new links, each on its own: what is refused takes no other with it; of two equal slugs the first wins."""
+    made: list[Link | Refused] = [*drafts]
+    for domain_id in dict.fromkeys(draft.domain_id for draft in drafts):
+        here = [n for n, draft in enumerate(drafts) if draft.domain_id == domain_id]
+        refused = slugs.unavailable(tx, domain_id, [drafts[n].slug for n in here if drafts[n].slug], now_ms)
+        generated = iter(slugs.generate(tx, domain_id, sum(not drafts[n].slug for n in here), now_ms))
+        for n in here:
+            slug = drafts[n].slug or next(generated)
+            if slug in refused:
+                made[n] = Refused(refused[slug])
+                continue
+            refused[slug] = "slug_taken"
+            made[n] = drafts[n]._replace(
+                link_id=new_id(now_ms), slug=slug, created_at_ms=now_ms, updated_at_ms=now_ms, clicks_used=0
+            )
+    stored = [link for link in made if isinstance(link, Link)]
+    tx.many(_INSERT, stored)
+    tx.many(_INSERT_TEXT, [_text_row(link) for link in stored])
+    tx.many(_INSERT_TAG, [row for link in stored for row in _tag_rows(link)])
+    history.append(
+        tx,
+        [history.entry(link.workspace_id, link.link_id, actor, "created", {}, _told(link), now_ms) for link in stored],
     )
-    return row is not None
+    # A visitor may have asked for a slug before it was there, and been remembered as not found.
+    changes.note_many(tx, "link", [f"{link.domain_id}/{link.slug}" for link in stored], now_ms)
+    return made
 
 
-def update(tx: Tx, link: Link, now_ms: int) -> Link:
-    """Store a link's fields as they are now; every process sees them within a second."""
-    link = link._replace(updated_at_ms=now_ms)
-    tx.run(_UPDATE, {f: v for f, v in link._asdict().items() if f in _UPDATABLE or f in ("updated_at_ms", "link_id")})
-    changes.note(tx, "link", f"{link.domain_id}/{link.slug}", now_ms)
-    return link
+def change(tx: Tx, before: Link, after: Link, actor: str, now_ms: int, action: history.Action = "changed") -> Link:
+    """Store a link's fields as they are in `after`; a slug given up rests.
+
+    Raises Refused with the codes of a slug when that changes.
+    """
+    after = after._replace(updated_at_ms=now_ms)
+    if after.slug != before.slug:
+        slugs.check(tx, before.domain_id, after.slug, now_ms, before.link_id)
+        slugs.retire(tx, before.domain_id, before.slug, before.link_id, now_ms)
+        changes.note(tx, "link", f"{before.domain_id}/{before.slug}", now_ms)
+    tx.run(_UPDATE, {f: v for f, v in after._asdict().items() if f not in _FIXED or f == "link_id"})
+    if _text(before) != _text(after):
+        tx.run(
+            "update link_texts set content = :content where workspace_id = :workspace_id and link_id = :link_id",
+            _text_row(after),
+        )
+    if before.tags != after.tags:
+        tx.run("delete from link_tags where link_id = :link_id", {"link_id": after.link_id})
+        tx.many(_INSERT_TAG, _tag_rows(after))
+    told_before, told_after = _told(before), _told(after)
+    if before.password_hash and after.password_hash and before.password_hash != after.password_hash:
+        told_after["password_changed"] = True
+    row = history.entry(after.workspace_id, after.link_id, actor, action, told_before, told_after, now_ms)
+    if row["before"] != "{}" or row["after"] != "{}":
+        history.append(tx, [row])
+    changes.note(tx, "link", f"{after.domain_id}/{after.slug}", now_ms)
+    return after
 
 
-def delete(tx: Tx, link: Link, now_ms: int) -> None:
+def delete(tx: Tx, link: Link, actor: str, now_ms: int) -> None:
     """Delete a link: it stops within a second, and its slug rests for 30 days."""
-    tx.run(
-        "update links set deleted_at_ms = :now_ms where link_id = :link_id",
-        {"now_ms": now_ms, "link_id": link.link_id},
-    )
+    key: Params = {"now_ms": now_ms, "link_id": link.link_id, "workspace_id": link.workspace_id}
+    tx.run("update links set deleted_at_ms = :now_ms where link_id = :link_id", key)
+    tx.run("delete from link_texts where workspace_id = :workspace_id and link_id = :link_id", key)
+    tx.run("delete from link_tags where link_id = :link_id", key)
+    slugs.retire(tx, link.domain_id, link.slug, link.link_id, now_ms)
+    history.append(tx, [history.entry(link.workspace_id, link.link_id, actor, "deleted", _told(link), {}, now_ms)])
     changes.note(tx, "link", f"{link.domain_id}/{link.slug}", now_ms)
+
+
+def use_click(tx: Tx, link_id: str, now_ms: int) -> bool:
+    """Use one of the clicks of a link that has a bound; False when none is left."""
+    row = tx.one(
+        "update links set clicks_used = clicks_used + 1 where link_id = :link_id and deleted_at_ms is null "
+        "and clicks_used < clicks_max returning clicks_used, clicks_max, domain_id, slug",
+        {"link_id": link_id},
+    )
+    if row is not None and row[0] >= row[1]:
+        changes.note(tx, "link", f"{row[2]}/{row[3]}", now_ms)
+    return row is not None
 
 
 def find(tx: Tx, workspace_id: str, link_id: str) -> Link | None:
@@ -164,6 +182,17 @@ def find(tx: Tx, workspace_id: str, link_id: str) -> Link | None:
     return None if row is None else Link._make(row)
 
 
+def find_many(tx: Tx, workspace_id: str, link_ids: Sequence[str]) -> dict[str, Link]:
+    """Links of a workspace by their ids, without deleted ones."""
+    rows = tx.each(
+        f"select {_COLUMNS} from links where link_id in (:keys) and workspace_id = :workspace_id "
+        "and deleted_at_ms is null",
+        link_ids,
+        {"workspace_id": workspace_id},
+    )
+    return {link.link_id: link for link in map(Link._make, rows)}
+
+
 def find_by_slug(tx: Tx, domain_id: str, slug: str) -> Link | None:
     """The link behind a slug of a domain, unless it was deleted."""
     row = tx.one(
@@ -173,15 +202,52 @@ def find_by_slug(tx: Tx, domain_id: str, slug: str) -> Link | None:
     return None if row is None else Link._make(row)
 
 
-def page(tx: Tx, workspace_id: str, before_id: str, limit: int) -> list[Link]:
+def page(tx: Tx, workspace_id: str, before_id: str, limit: int, filters: Filters = ALL) -> list[Link]:
     """At most `limit` links of a workspace, newest first, made before the link `before_id` ('': all)."""
-    params: Params = {"workspace_id": workspace_id, "before_id": before_id or "g", "limit_count": limit}
+    params: dict[str, Scalar] = {
+        "workspace_id": workspace_id,
+        "before_id": before_id or "g",
+        "limit_count": limit,
+        **filters._asdict(),
+    }
+    # The statement starts where the narrowest condition is: a search reads texts alone, a tag its own index.
+    source, key = "links", "links"
+    joined, conditions = "", ""
+    if filters.search:
+        source = key = "link_texts"
+        conditions += r" and link_texts.content like :search escape '\'"
+        params["search"] = _pattern(filters.search)
+    if filters.tag:
+        if source == "links":
+            source = key = "link_tags"
+            conditions += " and link_tags.tag = :tag"
+        else:
+            joined += (
+                f" join link_tags on link_tags.workspace_id = {key}.workspace_id and link_tags.tag = :tag "
+                f"and link_tags.link_id = {key}.link_id"
+            )
+    if source != "links":
+        joined += f" join links on links.link_id = {key}.link_id"
+    if filters.domain_id:
+        conditions += " and links.domain_id = :domain_id"
+    if filters.archived is not None:
+        conditions += " and links.archived = :archived"
     rows = tx.all(
-        f"select {_COLUMNS} from links where workspace_id = :workspace_id and link_id < :before_id "
-        "and deleted_at_ms is null order by link_id desc limit :limit_count",
+        f"select {', '.join('links.' + f for f in Link._fields)} from {source}{joined} "
+        f"where {key}.workspace_id = :workspace_id and {key}.link_id < :before_id "
+        f"and links.deleted_at_ms is null{conditions} order by {key}.link_id desc limit :limit_count",
         params,
     )
     return [Link._make(row) for row in rows]
+
+
+def has_any(tx: Tx, domain_id: str) -> bool:
+    """Whether a domain has a link."""
+    row = tx.one(
+        "select 1 from links where domain_id = :domain_id and slug > '' and deleted_at_ms is null limit 1",
+        {"domain_id": domain_id},
+    )
+    return row is not None
 
 
 def workspace_of(tx: Tx, link_id: str) -> str | None:
@@ -192,13 +258,49 @@ def workspace_of(tx: Tx, link_id: str) -> str | None:
 
 def labels(tx: Tx, workspace_id: str, link_ids: list[str]) -> dict[str, str]:
     """`domain/slug` of links, deleted ones too."""
-    found = {}
-    for link_id in link_ids:
-        row = tx.one(
-            "select domain_name, slug from links join domains on domains.domain_id = links.domain_id "
-            "where link_id = :link_id and links.workspace_id = :workspace_id",
-            {"link_id": link_id, "workspace_id": workspace_id},
-        )
-        if row is not None:
-            found[link_id] = f"{row[0]}/{row[1]}"
-    return found
+    rows = tx.each(
+        "select link_id, domain_name, slug from links join domains on domains.domain_id = links.domain_id "
+        "where link_id in (:keys) and links.workspace_id = :workspace_id",
+        link_ids,
+        {"workspace_id": workspace_id},
+    )
+    return {row[0]: f"{row[1]}/{row[2]}" for row in rows}
+
+
+def utm_of(link: Link) -> tuple[str, ...]:
+    """The values of utm_source, utm_medium, utm_campaign, utm_term and utm_content, '' where there is none."""
+    if link.utm == NO_UTM:
+        return ("",) * len(UTM_NAMES)
+    utm = json.loads(link.utm)
+    return tuple(utm.get(name, "") for name in UTM_NAMES)
+
+
+def _text(link: Link) -> str:
+    return f"{link.slug} {link.title} {link.long_url} {' '.join(json.loads(link.tags))}".lower()[:_SEARCHED_CHARS_MAX]
+
+
+def _text_row(link: Link) -> Params:
+    return {"workspace_id": link.workspace_id, "link_id": link.link_id, "content": _text(link)}
+
+
+def _tag_rows(link: Link) -> list[Params]:
+    return [
+        {"workspace_id": link.workspace_id, "tag": tag, "link_id": link.link_id}
+        for tag in dict.fromkeys(json.loads(link.tags))
+    ]
+
+
+def _pattern(text: str) -> str:
+    escaped = text.lower().replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+    return f"%{escaped}%"
+
+
+def _told(link: Link) -> dict[str, object]:
+    """What the history tells of a link."""
+    hidden = {*_FIXED, "updated_at_ms", "canonical_url", "password_hash", "tags", "utm"}
+    return {
+        **{name: value for name, value in link._asdict().items() if name not in hidden},
+        "tags": json.loads(link.tags),
+        "utm": json.loads(link.utm),
+        "password_protected": bool(link.password_hash),
+    }

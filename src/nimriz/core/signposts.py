@@ -7,25 +7,40 @@ where a missing or expired link leads.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from nimriz.base import ids, urls
-from nimriz.core import entitlements, links, workspaces
+from nimriz.base.tokens import TOKEN_CHARS
+from nimriz.core import blocklist, destinations, entitlements, links, workspaces
 from nimriz.core.domains import Domain
+from nimriz.core.links import Link
 from nimriz.store.db import Tx
+
+# The separator, the parameter's name and the token.
+TOKEN_ROOM_BYTES = 1 + len(urls.PARAMETER) + TOKEN_CHARS
 
 
 @dataclass(frozen=True, slots=True)
 class Signpost:
-    """Where one slug of one domain leads. `suppression` is '' when a parameter may be appended."""
+    """Where one slug of one domain leads. `suppression` is '' when a parameter may be appended.
+
+    `destination` is the stored one with the link's UTM parameters. `hindered` is true when any of the rare
+    conditions before a redirect has to be looked at: expiry, password, takedown, switched off, clicks counted.
+    """
 
     link_id: str
     link_key: bytes
     workspace_id: str
     domain_id: str
     status_code: int
+    hindered: bool
     expires_at_ms: int | None
+    spent: bool
+    counted: bool
+    password_hash: str
+    taken_down: bool
     disabled: bool
     destination: bytes
     before: bytes
@@ -34,6 +49,7 @@ class Signpost:
     tracked: bool
     window_days: int
     suppression: str
+    utm: tuple[str, ...]
     forward_query: bool
     own_keys: frozenset[bytes]
 
@@ -41,43 +57,64 @@ class Signpost:
 def compile_signpost(tx: Tx, domain: Domain, slug: str) -> Signpost | None:
     """The signpost of a slug; None when there is no such link."""
     link = links.find_by_slug(tx, domain.domain_id, slug)
-    if link is None:
-        return None
-    workspace = workspaces.find(tx, link.workspace_id)
-    if workspace is None:
+    workspace = None if link is None else workspaces.find(tx, link.workspace_id)
+    if link is None or workspace is None:
         return None
     surfaces = entitlements.open_surfaces(tx, workspace.workspace_id, workspace.plan)
-    before, after = urls.split_for_append(link.long_url)
-    query = link.long_url.partition("#")[0].partition("?")[2]
+    host = destinations.parsed(link.long_url).host
+    suppression = token_suppression(link) or ""
+    destination = link.long_url if suppression else urls.append(link.long_url, _utm_addition(link))
+    before, after = urls.split_for_append(destination)
+    query = destination.partition("#")[0].partition("?")[2]
+    taken_down = bool(link.takedown) or blocklist.blocks(tx, link.workspace_id, host)
+    hindrances = (
+        link.expires_at_ms is not None, link.clicks_max is not None, link.password_hash, taken_down,
+        link.status != "active",
+    )  # fmt: skip
     return Signpost(
         link_id=link.link_id,
         link_key=ids.to_bytes(link.link_id),
-        workspace_id=link.workspace_id,
-        domain_id=link.domain_id,
+        workspace_id=sys.intern(link.workspace_id),
+        domain_id=sys.intern(link.domain_id),
         status_code=link.redirect_status_code,
+        hindered=any(hindrances),
         expires_at_ms=link.expires_at_ms,
+        spent=link.clicks_max is not None and link.clicks_used >= link.clicks_max,
+        counted=link.clicks_max is not None,
+        password_hash=link.password_hash,
+        taken_down=taken_down,
         disabled=link.status != "active",
-        destination=link.long_url.encode(),
+        destination=destination.encode(),
         before=before.encode(),
         after=after.encode(),
-        destination_host=links.destination_host(link.long_url, frozenset()),
+        destination_host=host,
         tracked=bool(link.conversion_tracking) and "conversion_tracking" in surfaces,
         window_days=link.conversion_window_days or workspace.conversion_window_days,
-        suppression=token_suppression(link.long_url, link.append_policy) or "",
+        suppression=suppression,
+        utm=links.utm_of(link),
         forward_query=bool(link.forward_query),
         own_keys=frozenset(key_of(pair) for pair in query.encode().split(b"&") if pair),
     )
 
 
-def token_suppression(long_url: str, append_policy: str) -> str | None:
-    """Why no token is appended to this destination, or None: shown when the link is saved, kept on clicks."""
-    if append_policy == "never":
+def token_suppression(link: Link) -> str | None:
+    """Why no token is appended to this link's destination, or None: shown when it is saved, kept on clicks."""
+    if link.append_policy == "never":
         return "owner"
-    reason = urls.suppression(long_url)
+    addition = _utm_addition(link)
+    reason = urls.suppression(link.long_url, len(addition) + 1 if addition else 0)
     # "Append anyway" is about what the destination means; a URL that is too long does not fit.
-    if append_policy == "always" and reason not in ("too_long", "not_http", "already_present"):
-        return None
+    if link.append_policy == "always" and reason not in ("too_long", "not_http", "already_present"):
+        # What fits is judged apart: the reason that was lifted may have hidden it.
+        size = len(urls.append(link.long_url, addition).encode()) + TOKEN_ROOM_BYTES
+        return "too_long" if size > urls.DESTINATION_BYTES_MAX else None
     return reason
+
+
+def _utm_addition(link: Link) -> str:
+    if link.utm == links.NO_UTM:
+        return ""
+    return urls.utm_addition(link.long_url, dict(zip(urls.UTM_NAMES, links.utm_of(link), strict=True)))
 
 
 def key_of(pair: bytes) -> bytes:

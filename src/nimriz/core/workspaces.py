@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from nimriz.base.ids import new_id
 from nimriz.core import changes, entitlements
@@ -10,10 +10,11 @@ from nimriz.store.db import Tx
 
 NAME_CHARS_MAX = 100
 WINDOW_DAYS_DEFAULT = 30
+Privacy = Literal["standard", "strict"]
 
 
 class Workspace(NamedTuple):
-    """One tenant."""
+    """One tenant. `timezone` is an IANA name; `privacy` is 'standard' or 'strict'."""
 
     workspace_id: str
     name: str
@@ -21,6 +22,7 @@ class Workspace(NamedTuple):
     timezone: str
     conversion_window_days: int
     created_at_ms: int
+    privacy: str = "standard"
 
 
 _COLUMNS = ", ".join(Workspace._fields)
@@ -50,6 +52,23 @@ def find_all(tx: Tx) -> list[Workspace]:
     """Every workspace, oldest first."""
     rows = tx.all(f"select {_COLUMNS} from workspaces order by workspace_id")
     return [Workspace._make(row) for row in rows]
+
+
+def update(tx: Tx, workspace: Workspace, now_ms: int) -> Workspace:
+    """Store a workspace's name and choices; every process knows within a second."""
+    tx.run(
+        "update workspaces set name = :name, timezone = :timezone, privacy = :privacy, "
+        "conversion_window_days = :conversion_window_days where workspace_id = :workspace_id",
+        {
+            "name": workspace.name,
+            "timezone": workspace.timezone,
+            "privacy": workspace.privacy,
+            "conversion_window_days": workspace.conversion_window_days,
+            "workspace_id": workspace.workspace_id,
+        },
+    )
+    changes.note(tx, "workspace", workspace.workspace_id, now_ms)
+    return workspace
 
 
 def set_plan(tx: Tx, workspace_id: str, plan: str, now_ms: int) -> None:

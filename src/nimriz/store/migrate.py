@@ -4,6 +4,7 @@ A file is named `NNNN_name.sql` and, once released, never edited: its checksum i
 every start. What the engines spell differently is written `@word` and replaced here:
 
     @sequence          a row number that the database gives, in insertion order
+    @clustered         after a table: its rows lie in the order of its primary key
     @append_only NAME  triggers that refuse update, delete and replacement on the table NAME
     @no_update NAME    triggers that refuse update and replacement
     @no_change NAME    triggers that refuse update and delete, where an insert must cost nothing more
@@ -61,7 +62,7 @@ def files(schema: str) -> list[tuple[int, str, str]]:
 
 
 def _statements(text: str) -> list[str]:
-    text = text.replace("@sequence", "integer primary key")
+    text = text.replace("@sequence", "integer primary key").replace("@clustered", "without rowid")
     statements = []
     for raw in re.sub(r"--[^\n]*", "", text).split(";"):
         statement = raw.strip()

@@ -15,7 +15,7 @@ import structlog
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_reference
 from nimriz.core.domains import Hosts
-from nimriz.core.links import RESERVED_SLUGS
+from nimriz.core.slugs import RESERVED_SLUGS
 from nimriz.store.db import StoreError
 from nimriz.web import conversions
 from nimriz.web.conversions import Conversions

@@ -208,6 +208,8 @@ class Memory:
                 self._access.drop(note.subject)
             elif note.topic == "key":
                 self._keys.clear()
+            elif note.topic == "blocklist":
+                self.signposts.clear()
             else:
                 everything = True
         if everything:

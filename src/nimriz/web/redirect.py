@@ -17,8 +17,8 @@ from nimriz.base.urls import DESTINATION_BYTES_MAX
 from nimriz.core.clicks import LABEL_BYTES_MAX, Click
 from nimriz.core.crawlers import is_declared_crawler
 from nimriz.core.domains import Domain
-from nimriz.core.links import is_slug
 from nimriz.core.signposts import Signpost, key_of
+from nimriz.core.slugs import is_slug
 from nimriz.store.db import StoreError
 from nimriz.web import pages
 from nimriz.web.clicklog import ClickLog

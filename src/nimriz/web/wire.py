@@ -1,15 +1,22 @@
-"""Events as they stand on the wire: section 3.3 of the contract."""
+"""Events, links and domains as they stand on the wire: sections 3.3 and 5 of the contract."""
 
 from __future__ import annotations
+
+import json
+from urllib.parse import urlsplit
 
 import msgspec
 
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.money import to_decimal
+from nimriz.core import destinations, signposts
 from nimriz.core.attribution import Verdict
 from nimriz.core.conversions import Conversion, Order
+from nimriz.core.domains import Domain
+from nimriz.core.history import Entry
 from nimriz.core.intake import Recorded
 from nimriz.core.ledger import Outcome
+from nimriz.core.links import Link
 from nimriz.core.mode import Mode
 from nimriz.core.persons import Readable
 from nimriz.core.settlement import Settlement
@@ -114,3 +121,81 @@ def recorded(answer: Recorded, support_reference: str, status: str = "recorded")
 
 def _decimal(minor: int, currency: str) -> str:
     return to_decimal(minor, currency or None)
+
+
+def short_url(domain: Domain, slug: str, base_url: str) -> str:
+    """The whole short URL; the default domain is the application's own, with its port."""
+    if urlsplit(base_url).hostname == domain.domain_name:
+        return f"{base_url}/{slug}"
+    return f"https://{domain.domain_name}/{slug}"
+
+
+def made(new: Link, domain: Domain, base_url: str, now_ms: int) -> dict[str, object]:
+    """The answer to making a link."""
+    shown = link(new, domain, 0, base_url, now_ms)
+    return {
+        "url_id": shown["id"],
+        "id": shown["id"],
+        "short_url": shown["short_url"],
+        "short_code": shown["short_code"],
+        "link": shown,
+    }
+
+
+def link(stored: Link, domain: Domain, clicks: int, base_url: str, now_ms: int) -> dict[str, object]:
+    """A link."""
+    destination = destinations.parsed(stored.long_url)
+    active = stored.status == "active" and not stored.takedown
+    return {
+        "id": stored.link_id,
+        "url_id": stored.link_id,
+        "domain_id": stored.domain_id,
+        "domain": domain.domain_name,
+        "short_code": stored.slug,
+        "short_url": short_url(domain, stored.slug, base_url),
+        "long_url": stored.long_url,
+        "canonical_url": destination.canonical,
+        "destination_host": destination.host,
+        "destination_host_unicode": destinations.for_people(destination.host),
+        "title": stored.title or None,
+        "notes": stored.notes or None,
+        "tags": json.loads(stored.tags),
+        "utm": json.loads(stored.utm),
+        "status": ("expired" if stored.expired(now_ms) else "active") if active else "disabled",
+        "taken_down": bool(stored.takedown),
+        "archived": bool(stored.archived),
+        "expires_at": None if stored.expires_at_ms is None else to_rfc3339(stored.expires_at_ms),
+        "clicks_max": stored.clicks_max,
+        "clicks_used": stored.clicks_used if stored.clicks_max is not None else None,
+        "password_protected": bool(stored.password_hash),
+        "redirect_status_code": stored.redirect_status_code,
+        "conversion_tracking": bool(stored.conversion_tracking),
+        "conversion_window_days": stored.conversion_window_days,
+        "append_token": stored.append_policy,
+        "token_suppressed": signposts.token_suppression(stored),
+        "forward_query": bool(stored.forward_query),
+        "clicks": clicks,
+        "created_at": to_rfc3339(stored.created_at_ms),
+        "updated_at": to_rfc3339(stored.updated_at_ms),
+    }
+
+
+def change(entry: Entry) -> dict[str, object]:
+    """One change of a link."""
+    return {
+        "changed_at": to_rfc3339(entry.changed_at_ms),
+        "actor": entry.actor,
+        "action": entry.action,
+        "before": msgspec.Raw(entry.before.encode()),
+        "after": msgspec.Raw(entry.after.encode()),
+    }
+
+
+def domain(stored: Domain) -> dict[str, object]:
+    """A domain."""
+    return {
+        "id": stored.domain_id,
+        "domain_name": stored.domain_name,
+        "status": stored.status,
+        "ready_for_traffic": stored.ready,
+    }

@@ -12,36 +12,20 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 import nimriz
-from nimriz.base.errors import FieldError, Refused, told_back
+from nimriz.base.errors import Refused
 from nimriz.base.ids import new_reference
 from nimriz.store.db import StoreError
-from nimriz.web.api import conversions, links, reports, workspace
+from nimriz.web.api import bulk, conversions, links, reports, updates, workspace
 from nimriz.web.api.desk import Desk
 from nimriz.web.api.door import Door
+from nimriz.web.api.refusals import invalid, refusal
 from nimriz.web.body import Bodies
-from nimriz.web.http import Application, encode, where
+from nimriz.web.http import Application, where
 
 Result = TypeVar("Result")
 log = structlog.get_logger()
 
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed"}
-_FIELD_CODES = {
-    "extra_forbidden": "field_unknown",
-    "missing": "field_missing",
-    "string_too_short": "field_length",
-    "string_too_long": "field_length",
-}
-
-
-def refusal(refused: Refused, reference: str) -> Response:
-    """A problem response (RFC 9457)."""
-    headers = {"Cache-Control": "private, no-store"}
-    if refused.retry_after_s is not None:
-        headers["Retry-After"] = str(refused.retry_after_s)
-    if refused.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    body = encode(refused.problem(reference))
-    return Response(body, refused.status, media_type="application/problem+json", headers=headers)
 
 
 def build(desk: Desk, bodies: Bodies) -> Application:
@@ -60,7 +44,9 @@ def endpoints(desk: Desk) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.desk = desk
-    routers = (workspace.router, links.router, conversions.router, reports.router)
+    routers = (
+        workspace.router, links.router, bulk.router, updates.router, conversions.router, reports.router,
+    )  # fmt: skip
     for router in routers:
         app.include_router(router)
     app.state.endpoints = [route for router in routers for route in router.routes]
@@ -78,13 +64,8 @@ async def _on_refused(_: Request, error: Exception) -> Response:
 
 
 async def _on_invalid(_: Request, error: Exception) -> Response:
-    errors = []
-    for found in error.errors() if isinstance(error, RequestValidationError) else ():
-        if found["type"] in ("json_invalid", "json_type"):
-            return refusal(Refused("json_malformed"), new_reference())
-        path = [told_back(str(part)) for part in found["loc"] if part not in ("body", "query")]
-        errors.append(FieldError(".".join(path) or "body", _FIELD_CODES.get(found["type"], "field_type")))
-    return refusal(Refused("validation_failed", errors=tuple(errors)), new_reference())
+    refused = invalid(error.errors()) if isinstance(error, RequestValidationError) else Refused("internal_error")
+    return refusal(refused, new_reference())
 
 
 async def _on_http(request: Request, error: Exception) -> Response:

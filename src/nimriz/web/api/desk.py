@@ -14,6 +14,7 @@ from nimriz.base.clock import Clock
 from nimriz.base.errors import Refused
 from nimriz.core import clicks
 from nimriz.core.credentials import ApiKey
+from nimriz.core.destinations import Policy
 from nimriz.core.vault import Vault
 from nimriz.store.db import Database, Tx
 from nimriz.web.api.door import CALLER
@@ -33,7 +34,7 @@ class Desk:
     memory: Memory
     clock: Clock
     base_url: str
-    own_hosts: frozenset[str]
+    policy: Policy
     # Reports read much; a few at a time leave threads to everybody else.
     reporting: asyncio.Semaphore
 

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from nimriz.base.errors import Refused
 from nimriz.core import domains, entitlements, workspaces
 from nimriz.core.credentials import ApiKey
-from nimriz.core.domains import Domain
 from nimriz.store.db import Tx
+from nimriz.web import wire
 from nimriz.web.api.desk import Desk, answer, caller
 from nimriz.web.api.door import CALLER
 
@@ -44,14 +44,4 @@ async def list_domains(request: Request) -> Response:
     desk: Desk = request.app.state.desk
     key = caller(request, "links:read")
     found = await desk.read(lambda tx: domains.of_workspace(tx, key.workspace_id))
-    return answer({"domains": [domain_wire(domain) for domain in found]})
-
-
-def domain_wire(domain: Domain) -> dict[str, object]:
-    """A domain on the wire."""
-    return {
-        "id": domain.domain_id,
-        "domain_name": domain.domain_name,
-        "status": domain.status,
-        "ready_for_traffic": domain.ready,
-    }
+    return answer({"domains": [wire.domain(domain) for domain in found]})
