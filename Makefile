@@ -36,9 +36,10 @@ fix: preflight-fix $(DEV) ## format, and repair what can be repaired by itself
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
-bench: preflight-bench $(RUNTIME) ## redirects and conversions a second, beside nginx and a bare server
+bench: preflight-bench $(RUNTIME) ## redirects, conversions and links a second, beside nginx and bare servers
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/redirect
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/conversions
+	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/management
 
 reference: preflight-reference $(RUNTIME) ## write docs/reference/api.md from the code
 	@$(BIN)/python tools/reference

@@ -17,8 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import apsw
@@ -34,6 +34,7 @@ BROWSER = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )
 DESTINATION = "https://shop.example/landing?colour=green"
+NIMRIZ = (sys.executable, "-m", "nimriz")
 _START_S = 30.0
 _FLUSHES = 200
 
@@ -50,6 +51,17 @@ def need(*programs: str) -> None:
 def pinned(core: int, command: Sequence[str]) -> list[str]:
     """The command, bound to one core."""
     return ["taskset", "--cpu-list", str(sorted(os.sched_getaffinity(0))[core]), *command]
+
+
+@contextlib.contextmanager
+def bound_to(core: int) -> Iterator[None]:
+    """Bind this process to one core for a while."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(cores)[core]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 @dataclass
@@ -70,6 +82,19 @@ class Server:
                     ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
+    def memory_mb(self) -> float:
+        """The memory of the main process and its workers; what they share counts once (PSS)."""
+        kilobytes = 0
+        waiting = [self.process.pid]
+        while waiting:
+            home = Path("/proc") / str(waiting.pop())
+            found = re.search(r"^Pss:\s+(\d+) kB", (home / "smaps_rollup").read_text(), re.MULTILINE)
+            assert found is not None
+            kilobytes += int(found[1])
+            for children in home.glob("task/*/children"):
+                waiting += map(int, children.read_text().split())
+        return kilobytes / 1024
+
     def end(self) -> None:
         """Kill it, without a word."""
         # The group is this server's own: its workers end with it.
@@ -86,6 +111,8 @@ class Nimriz(Server):
     port: int
     metrics_port: int
     workspace_id: str
+    domain_id: str
+    api_key: str
     signing_secret: bytes
     slug: str
 
@@ -99,6 +126,15 @@ class Nimriz(Server):
         text = httpx2.get(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30).text
         found = re.findall(r"^nimriz_(\w+?)(?:_total)? (\S+)$", text, re.MULTILINE)
         return {name: float(value) for name, value in found}
+
+    def connections(self) -> int:
+        """How many connections to its databases the server holds: each has a cache of its own."""
+        found = 0
+        for children in Path(f"/proc/{self.process.pid}").glob("task/*/children"):
+            for child in children.read_text().split():
+                links = Path(f"/proc/{child}/fd").iterdir()
+                found += sum(os.readlink(link).endswith(".db") for link in links)
+        return found
 
     def token(self) -> str:
         """Click the link; the token that a landing page would see."""
@@ -181,17 +217,11 @@ class Stage:
         """nimriz with its default settings, a workspace and a tracked link."""
         port, metrics_port = free_port(), free_port()
         data_dir = self.directory / "data"
-        own = {
-            "NIMRIZ_DATA_DIR": str(data_dir),
-            "NIMRIZ_PORT": str(port),
-            "NIMRIZ_METRICS_PORT": str(metrics_port),
-            **settings,
-        }
+        own = _settings(data_dir, port, metrics_port) | settings
         url = f"http://127.0.0.1:{port}"
-        nimriz = [sys.executable, "-m", "nimriz"]
-        served = self.start("nimriz", [*nimriz, "serve"], f"{url}/_ready", **own)
+        served = self.start("nimriz", [*NIMRIZ, "serve"], f"{url}/_ready", **own)
         made = subprocess.run(
-            [*nimriz, "workspace", "create", "Bench", "--json"], env=os.environ | own, capture_output=True, check=True
+            [*NIMRIZ, "workspace", "create", "Bench", "--json"], env=os.environ | own, capture_output=True, check=True
         )
         workspace = json.loads(made.stdout)
         link = httpx2.post(
@@ -207,9 +237,25 @@ class Stage:
             port,
             metrics_port,
             workspace["workspace_id"],
+            workspace["domain_id"],
+            workspace["api_key"],
             workspace["signing_secret"].encode(),
             link.json()["short_code"],
         )
+
+    def again(self, ended: Nimriz, **settings: str) -> Nimriz:
+        """The same installation, served anew by a process that remembers nothing; the caller has ended the other."""
+        own = _settings(ended.data_dir, ended.port, ended.metrics_port) | settings
+        served = self.start("nimriz", [*NIMRIZ, "serve"], f"{ended.url}/_ready", **own)
+        return replace(ended, process=served.process)
+
+
+def _settings(data_dir: Path, port: int, metrics_port: int) -> dict[str, str]:
+    return {
+        "NIMRIZ_DATA_DIR": str(data_dir),
+        "NIMRIZ_PORT": str(port),
+        "NIMRIZ_METRICS_PORT": str(metrics_port),
+    }
 
 
 def describe_machine(directory: Path) -> str:

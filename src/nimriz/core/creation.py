@@ -7,7 +7,7 @@ refused. Keys are kept for 30 days.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -66,30 +66,53 @@ def create_many(
     zone = ZoneInfo("UTC" if workspace is None else workspace.timezone)
     usable = {domain.domain_id: domain for domain in domains.of_workspace(tx, workspace_id)}
     replayed = _replayed(tx, workspace_id, orders, usable, now_ms)
-    results: list[Made | Refused | Link] = []
-    first: dict[str, int] = {}
+    twins = _twins(orders)
+    drafted: dict[int, Link] = {}
+    finished: dict[int, Made | Refused] = {**replayed}
+    passed: set[str] = set()
     for number, order in enumerate(orders):
-        try:
-            if number in replayed:
-                results.append(replayed[number])
-            elif order.idempotency_key and first.setdefault(order.idempotency_key, number) != number:
-                raise Refused("idempotency_key_reused")
-            else:
-                results.append(_drafted(tx, workspace_id, order, usable, zone, policy))
-        except Refused as refused:
-            results.append(refused)
-    numbers = [number for number, result in enumerate(results) if isinstance(result, Link)]
-    stored = links.create_many(tx, [link for link in results if isinstance(link, Link)], actor, now_ms)
-    for number, link in zip(numbers, stored, strict=True):
-        results[number] = link if isinstance(link, Refused) else Made(link, usable[link.domain_id], False)
-    finished = [result for result in results if not isinstance(result, Link)]
+        if number not in finished and number not in twins:
+            try:
+                drafted[number] = _drafted(tx, workspace_id, order, usable, zone, policy, passed)
+            except Refused as refused:
+                finished[number] = refused
+    for number, link in zip(drafted, links.create_many(tx, [*drafted.values()], actor, now_ms), strict=True):
+        finished[number] = link if isinstance(link, Refused) else Made(link, usable[link.domain_id], False)
     _remember(tx, workspace_id, orders, finished, now_ms)
-    return finished
+    for number, first in twins.items():
+        if number not in finished:
+            finished[number] = _repeated(finished[first], orders[first].draft, orders[number].draft)
+    return [finished[number] for number in range(len(orders))]
+
+
+def _twins(orders: Sequence[Order]) -> dict[int, int]:
+    """The orders whose key an earlier one of this request has: its number, and the earlier one's."""
+    first: dict[str, int] = {}
+    twins = {}
+    for number, order in enumerate(orders):
+        if order.idempotency_key and not isinstance(order.draft, Refused):
+            earlier = first.setdefault(order.idempotency_key, number)
+            if earlier != number:
+                twins[number] = earlier
+    return twins
+
+
+def _repeated(made: Made | Refused, first: Draft | Refused, again: Draft | Refused) -> Made | Refused:
+    if isinstance(first, Refused) or isinstance(again, Refused) or _digest(first) != _digest(again):
+        return Refused("idempotency_key_reused")
+    return made._replace(replayed=True) if isinstance(made, Made) else made
 
 
 def _drafted(
-    tx: Tx, workspace_id: str, order: Order, usable: dict[str, Domain], zone: ZoneInfo, policy: Policy
+    tx: Tx,
+    workspace_id: str,
+    order: Order,
+    usable: dict[str, Domain],
+    zone: ZoneInfo,
+    policy: Policy,
+    passed: set[str],
 ) -> Link:
+    """The link of one order; `passed` are the hosts that were judged before, and it is added to."""
     draft = order.draft
     if isinstance(draft, Refused):
         raise draft
@@ -98,7 +121,9 @@ def _drafted(
     domain = usable.get(draft.fields.domain_id)
     if domain is None:
         raise Refused("domain_not_found")
-    destinations.check(tx, workspace_id, draft.destination, policy)
+    if draft.destination.host not in passed:
+        destinations.check(tx, workspace_id, draft.destination, policy)
+        passed.add(draft.destination.host)
     return drafts.applied(draft, drafts.blank(workspace_id, domain.domain_id, draft.fields.custom_slug or ""), zone)
 
 
@@ -129,13 +154,18 @@ def _replayed(
     return replayed
 
 
-def _remember(tx: Tx, workspace_id: str, orders: Sequence[Order], finished: list[Made | Refused], now_ms: int) -> None:
+def _remember(
+    tx: Tx, workspace_id: str, orders: Sequence[Order], finished: Mapping[int, Made | Refused], now_ms: int
+) -> None:
     tx.many(
         _REMEMBER,
         [
             (workspace_id, order.idempotency_key, _digest(order.draft), made.link.link_id, now_ms)
-            for order, made in zip(orders, finished, strict=True)
-            if order.idempotency_key and isinstance(made, Made) and not made.replayed and isinstance(order.draft, Draft)
+            for number, made in finished.items()
+            if isinstance(made, Made)
+            and not made.replayed
+            and (order := orders[number]).idempotency_key
+            and isinstance(order.draft, Draft)
         ],
     )
 

@@ -70,6 +70,8 @@ class Filters(NamedTuple):
 
 
 ALL = Filters()
+# One for all links without: every link that the redirect remembers has them.
+_NO_UTM_VALUES = ("",) * len(UTM_NAMES)
 _COLUMNS = ", ".join(Link._fields)
 _INSERT = f"insert into links ({_COLUMNS}) values ({', '.join(':' + f for f in Link._fields)})"
 _FIXED = {"link_id", "workspace_id", "domain_id", "created_at_ms", "clicks_used"}
@@ -160,14 +162,19 @@ def delete(tx: Tx, link: Link, actor: str, now_ms: int) -> None:
     changes.note(tx, "link", f"{link.domain_id}/{link.slug}", now_ms)
 
 
-def use_click(tx: Tx, link_id: str, now_ms: int) -> bool:
-    """Use one of the clicks of a link that has a bound; False when none is left."""
+def use_clicks(tx: Tx, link_ids: Sequence[str], now_ms: int) -> list[bool]:
+    """Use one click for each mention of a link that has a bound; False where none was left."""
+    return [_use_click(tx, link_id, now_ms) for link_id in link_ids]
+
+
+def _use_click(tx: Tx, link_id: str, now_ms: int) -> bool:
+    # A bound that was taken away a moment ago holds nobody back.
     row = tx.one(
         "update links set clicks_used = clicks_used + 1 where link_id = :link_id and deleted_at_ms is null "
-        "and clicks_used < clicks_max returning clicks_used, clicks_max, domain_id, slug",
+        "and clicks_used < coalesce(clicks_max, clicks_used + 1) returning clicks_used, clicks_max, domain_id, slug",
         {"link_id": link_id},
     )
-    if row is not None and row[0] >= row[1]:
+    if row is not None and row[1] is not None and row[0] >= row[1]:
         changes.note(tx, "link", f"{row[2]}/{row[3]}", now_ms)
     return row is not None
 
@@ -202,6 +209,16 @@ def find_by_slug(tx: Tx, domain_id: str, slug: str) -> Link | None:
     return None if row is None else Link._make(row)
 
 
+def find_by_slugs(tx: Tx, domain_id: str, wanted: Sequence[str]) -> dict[str, Link]:
+    """The links behind slugs of a domain, whoever has them, without deleted ones."""
+    rows = tx.each(
+        f"select {_COLUMNS} from links where domain_id = :domain_id and slug in (:keys) and deleted_at_ms is null",
+        wanted,
+        {"domain_id": domain_id},
+    )
+    return {link.slug: link for link in map(Link._make, rows)}
+
+
 def page(tx: Tx, workspace_id: str, before_id: str, limit: int, filters: Filters = ALL) -> list[Link]:
     """At most `limit` links of a workspace, newest first, made before the link `before_id` ('': all)."""
     params: dict[str, Scalar] = {
@@ -209,33 +226,26 @@ def page(tx: Tx, workspace_id: str, before_id: str, limit: int, filters: Filters
         "before_id": before_id or "g",
         "limit_count": limit,
         **filters._asdict(),
+        "search": _pattern(filters.search),
     }
-    # The statement starts where the narrowest condition is: a search reads texts alone, a tag its own index.
-    source, key = "links", "links"
-    joined, conditions = "", ""
-    if filters.search:
-        source = key = "link_texts"
-        conditions += r" and link_texts.content like :search escape '\'"
-        params["search"] = _pattern(filters.search)
-    if filters.tag:
-        if source == "links":
-            source = key = "link_tags"
-            conditions += " and link_tags.tag = :tag"
-        else:
-            joined += (
-                f" join link_tags on link_tags.workspace_id = {key}.workspace_id and link_tags.tag = :tag "
-                f"and link_tags.link_id = {key}.link_id"
-            )
-    if source != "links":
-        joined += f" join links on links.link_id = {key}.link_id"
-    if filters.domain_id:
-        conditions += " and links.domain_id = :domain_id"
-    if filters.archived is not None:
-        conditions += " and links.archived = :archived"
+    # It starts where there is least to read, and in the order of the answer: at a tag, else at the narrow
+    # texts, else at the links. `cross join` leaves SQLite that order, and PostgreSQL its choice.
+    asked = {"link_tags": filters.tag, "link_texts": filters.search, "links": True}
+    tables = [table for table, wanted in asked.items() if wanted]
+    first = tables[0]
+    conditions = {
+        f"{first}.workspace_id = :workspace_id and {first}.link_id < :before_id": True,
+        f"link_texts.workspace_id = :workspace_id and link_texts.link_id = {first}.link_id": "link_texts" in tables[1:],
+        f"links.link_id = {first}.link_id": "links" in tables[1:],
+        "link_tags.tag = :tag": filters.tag,
+        r"link_texts.content like :search escape '\'": filters.search,
+        "links.domain_id = :domain_id": filters.domain_id,
+        "links.archived = :archived": filters.archived is not None,
+    }
     rows = tx.all(
-        f"select {', '.join('links.' + f for f in Link._fields)} from {source}{joined} "
-        f"where {key}.workspace_id = :workspace_id and {key}.link_id < :before_id "
-        f"and links.deleted_at_ms is null{conditions} order by {key}.link_id desc limit :limit_count",
+        f"select {', '.join('links.' + f for f in Link._fields)} from {' cross join '.join(tables)} "
+        f"where {' and '.join(text for text, holds in conditions.items() if holds)} "
+        f"and links.deleted_at_ms is null order by {first}.link_id desc limit :limit_count",
         params,
     )
     return [Link._make(row) for row in rows]
@@ -244,7 +254,7 @@ def page(tx: Tx, workspace_id: str, before_id: str, limit: int, filters: Filters
 def has_any(tx: Tx, domain_id: str) -> bool:
     """Whether a domain has a link."""
     row = tx.one(
-        "select 1 from links where domain_id = :domain_id and slug > '' and deleted_at_ms is null limit 1",
+        "select 1 from links where domain_id = :domain_id and deleted_at_ms is null order by slug limit 1",
         {"domain_id": domain_id},
     )
     return row is not None
@@ -270,7 +280,7 @@ def labels(tx: Tx, workspace_id: str, link_ids: list[str]) -> dict[str, str]:
 def utm_of(link: Link) -> tuple[str, ...]:
     """The values of utm_source, utm_medium, utm_campaign, utm_term and utm_content, '' where there is none."""
     if link.utm == NO_UTM:
-        return ("",) * len(UTM_NAMES)
+        return _NO_UTM_VALUES
     utm = json.loads(link.utm)
     return tuple(utm.get(name, "") for name in UTM_NAMES)
 

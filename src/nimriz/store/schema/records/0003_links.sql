@@ -35,7 +35,10 @@ alter table links add column archived integer not null default 0;
 alter table links add column takedown text not null default '';
 alter table links add column clicks_max bigint;
 alter table links add column clicks_used bigint not null default 0;
-create index links_by_domain on links (workspace_id, domain_id, link_id);
+-- Lists read these backwards. What is archived is passed over without a look at its row.
+drop index links_by_workspace;
+create index links_by_workspace on links (workspace_id, link_id, archived) where deleted_at_ms is null;
+create index links_by_domain on links (workspace_id, domain_id, link_id, archived) where deleted_at_ms is null;
 
 -- A slug that a link gave up rests. The link that gave it up may take it back.
 create table tombstones (
