@@ -92,7 +92,7 @@ def test_a_wrong_method_is_told_the_right_one(shop: Workspace, method: str, targ
         "/api", "/api/", "/api/nothing", "/api/v1", "/api/v2/links", "/api/v1/links/", f"/api/v1/links/{ID}",
         "/api/v1/links/x", "/api/v1/conversions/nothing", "/api/conversions/callback/", "/api/conversions",
         f"/api/conversions/callback/{ID}/other", f"/api/conversions/callback/{ID}/batch/x",
-        f"/api/conversions/callback/{ID}/", "/api/docs", "/api/openapi.json", "/app/x", "/admin", "/favicon.ico",
+        f"/api/conversions/callback/{ID}/", "/app/x", "/admin",
         "/.well-known/x", "/oauth", "/api/..%2f_health", "/api/%00",
     ],
 )  # fmt: skip
@@ -113,3 +113,14 @@ def test_no_framework_page_is_served(shop: Workspace, name: str) -> None:
 @pytest.mark.parametrize("encoded", ["%61pi/v1/whoami", "api%2fv1%2fwhoami", "_healt%68", "%5fhealth"])
 def test_a_reserved_path_spelled_with_escapes_is_no_door(shop: Workspace, encoded: str) -> None:
     assert raw.send(shop.served.port, "GET", f"/{encoded}", [("X-Nim-Api-Key", shop.api_key)]).status == 404
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_every_host_has_an_icon_that_may_be_kept_for_a_day(shop: Workspace, host: str) -> None:
+    icon = ask(shop, "/favicon.ico", host)
+    assert (icon.status, icon.header("content-type")) == (200, "image/x-icon")
+    assert icon.header("cache-control") == "public, max-age=86400"
+    assert icon.body[:4] == b"\0\0\1\0"
+    head = ask(shop, "/favicon.ico", host, method="HEAD")
+    assert (head.status, head.header("content-length"), head.body) == (200, str(len(icon.body)), b"")
+    assert ask(shop, "/favicon.ico", host, method="POST").header("allow") == "GET, HEAD"

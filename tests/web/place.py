@@ -77,10 +77,11 @@ class Place:
         self.directory = Directory(self.own)
         self.counters = Counters()
 
-    def memory(self, *, signposts_max: int = 100, misses_max: int = 100) -> Memory:
+    def memory(self, *, signposts_max: int = 100, signpost_bytes_max: int = 1_000_000, misses_max: int = 100) -> Memory:
         """A new memory."""
         return Memory(
-            self.directory, VAULT, self.counters, signposts_max=signposts_max, misses_max=misses_max
+            self.directory, VAULT, self.counters, signposts_max=signposts_max,
+            signpost_bytes_max=signpost_bytes_max, misses_max=misses_max,
         )  # fmt: skip
 
     def link(self, slug: str, long_url: str = URL) -> Link:

@@ -9,7 +9,7 @@ import pytest
 
 from nimriz.base.errors import Refused
 from nimriz.web import limits
-from nimriz.web.limits import Buckets
+from nimriz.web.limits import Attempts, Buckets
 
 
 class Watch:
@@ -97,3 +97,44 @@ def test_there_are_never_more_buckets_than_may_be(watch: Watch, monkeypatch: pyt
     for n in range(1_000):
         buckets.take_address(f"192.0.2.{n}")
     assert len(buckets._levels) == 100
+
+
+def guessed(attempts: Attempts, address: str, link_id: str, tries: int) -> int:
+    """How many of so many attempts are looked at."""
+    looked_at = 0
+    for _ in range(tries):
+        try:
+            attempts.take(address, link_id)
+        except Refused:
+            continue
+        looked_at += 1
+    return looked_at
+
+
+def test_an_address_guesses_ten_times_at_a_link_and_then_every_six_seconds(watch: Watch) -> None:
+    attempts = Attempts()
+    assert guessed(attempts, "192.0.2.1", "link", 50) == 10
+    with pytest.raises(Refused) as refused:
+        attempts.take("192.0.2.1", "link")
+    assert refused.value.retry_after_s == 6
+    assert guessed(attempts, "192.0.2.1", "another", 50) == 10
+    assert guessed(attempts, "192.0.2.2", "link", 50) == 10
+    watch.now_s += 6.001
+    assert guessed(attempts, "192.0.2.1", "link", 50) == 1
+
+
+def test_all_addresses_together_guess_a_hundred_times_at_a_link_and_then_once_a_second(watch: Watch) -> None:
+    attempts = Attempts()
+    assert sum(guessed(attempts, f"192.0.2.{n}", "link", 10) for n in range(20)) == 100
+    watch.now_s += 5
+    assert sum(guessed(attempts, f"198.51.100.{n}", "link", 10) for n in range(20)) == 5
+    assert guessed(attempts, "192.0.2.1", "another", 10) == 10
+
+
+def test_a_right_password_gives_its_attempt_back(watch: Watch) -> None:
+    attempts = Attempts()
+    for _ in range(1_000):
+        attempts.take("192.0.2.1", "link")
+        attempts.give_back("192.0.2.1", "link")
+    attempts.give_back("192.0.2.9", "never taken")
+    assert guessed(attempts, "192.0.2.1", "link", 50) == 10

@@ -24,6 +24,37 @@ def test_a_full_shelf_lets_go_of_what_was_put_down_first() -> None:
     assert (shelf.get("d"), len(shelf)) == (None, 0)
 
 
+def test_a_shelf_that_weighs_makes_room_for_what_is_heavy() -> None:
+    shelf: Shelf[str, bytes] = Shelf(10, 100, len)
+    for name in "abc":
+        assert shelf.put(name, b"x" * 30) == 0
+    assert (shelf.put("d", b"x" * 60), len(shelf), shelf.weight) == (2, 2, 90)
+    assert (shelf.put("d", b"x"), len(shelf), shelf.weight) == (0, 2, 31)
+    shelf.drop("c")
+    shelf.drop("c")
+    assert shelf.weight == 1
+    assert (shelf.put("e", b"x" * 1_000), len(shelf), shelf.weight) == (1, 1, 1_000)
+    assert (shelf.put("f", b"x"), len(shelf), shelf.weight) == (1, 1, 1)
+    shelf.clear()
+    assert (len(shelf), shelf.weight) == (0, 0)
+
+
+def test_long_destinations_take_the_room_of_many(place: Place) -> None:
+    async def story() -> None:
+        memory = place.memory(signpost_bytes_max=20_000)
+        for n in range(10):
+            place.link(f"short{n}")
+            await place.leads_to(memory, f"short{n}")
+        assert len(memory.signposts) == 10
+        for n in range(3):
+            place.link(f"long{n}", URL + "?" + "x" * 8_000)
+            await place.leads_to(memory, f"long{n}")
+        assert memory.signposts.weight <= 20_000
+        assert len(memory.signposts) == 2
+
+    run(story())
+
+
 def test_links_and_slugs_that_lead_nowhere_are_bounded_apart(place: Place) -> None:
     async def story() -> None:
         memory = place.memory(signposts_max=2, misses_max=3)
@@ -153,15 +184,15 @@ def test_a_flood_of_notes_forgets_everything_and_every_note_is_still_read(place:
         seen = place.counters.changes_seen
         await place.leads_to(memory, "launch")
         await place.leads_to(memory, "nowhere")
-        place.note(999)
+        place.note(1_001)
         await memory.refresh()
         assert (len(memory.signposts), len(memory.misses)) == (1, 1)
-        place.note(1_001)
+        place.note(20_001)
         await memory.refresh()
         assert (len(memory.signposts), len(memory.misses)) == (0, 0)
         await place.leads_to(memory, "launch")
         await memory.refresh()
-        assert place.counters.changes_seen - seen == 2_000
+        assert place.counters.changes_seen - seen == 21_002
         assert len(memory.signposts) == 1
 
     run(story())

@@ -69,6 +69,7 @@ class Vault(Box):
         self._person_root = _derive(master_key, b"person")
         self._lookup_root = _derive(master_key, b"lookup")
         self._key_root = _derive(master_key, b"api-key")
+        self._unlock_root = _derive(master_key, b"unlock")
         self.check_value = _derive(master_key, b"check")
 
     def person(self, salt: bytes) -> PersonKey:
@@ -83,6 +84,11 @@ class Vault(Box):
     def api_key_digest(self, api_key: str) -> bytes:
         """What is kept of an API key. It is random, so a fast keyed hash is enough."""
         return hashlib.blake2b(api_key.encode("utf-8", "replace"), key=self._key_root, digest_size=32).digest()
+
+    def unlock_proof(self, link_id: str, password_hash: str, expires_s: int) -> bytes:
+        """What proves that somebody knew the password of a link, until an instant; with another hash it is another."""
+        message = f"{link_id}\0{password_hash}\0{expires_s}".encode()
+        return hmac.digest(self._unlock_root, message, "sha256")
 
 
 def _derive(master_key: bytes, purpose: bytes) -> bytes:

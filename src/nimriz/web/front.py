@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import structlog
 
@@ -29,6 +30,9 @@ _HOSTS_MAX = 10_000
 _HOST_BYTES_MAX = 259
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _ROBOTS = b"User-agent: *\nDisallow: /api/\n"
+_ICON = (b"content-type", b"image/x-icon")
+_ICON_BYTES = Path(__file__).with_name("favicon.ico").read_bytes()
+_FOR_A_DAY = (b"cache-control", b"public, max-age=86400")
 
 log = structlog.get_logger()
 
@@ -84,7 +88,7 @@ class Front:
         if first in _RESERVED:
             await self._reserved(scope, receive, send, first, application)
         else:
-            await self._redirect(scope, send, domain)
+            await self._redirect(scope, receive, send, domain)
 
     def _name(self, host: bytes) -> str:
         """The host without its port, or '' for one that cannot be a host's name."""
@@ -101,11 +105,13 @@ class Front:
 
     async def _reserved(self, scope: Scope, receive: Receive, send: Send, first: bytes, application: bool) -> None:
         path = scope["raw_path"]
-        own = path == b"/robots.txt" or (application and path in (b"/_health", b"/_ready"))
+        own = path in (b"/robots.txt", b"/favicon.ico") or (application and path in (b"/_health", b"/_ready"))
         if own and scope["method"] not in ("GET", "HEAD"):
             await answer_refused(send, Refused("method_not_allowed"), new_reference(), b"GET, HEAD")
         elif own and path == b"/robots.txt":
             await answer(send, 200, _ROBOTS, (_TEXT,))
+        elif own and path == b"/favicon.ico":
+            await answer(send, 200, _ICON_BYTES, (_ICON, _FOR_A_DAY))
         elif own and path == b"/_health":
             await answer_json(send, 200, self._health())
         elif own:

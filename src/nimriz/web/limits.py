@@ -1,9 +1,13 @@
-"""Rate limits: a token bucket per address and per workspace. A rate of 0 is no limit."""
+"""Rate limits: token buckets, one for each key. A rate of 0 is no limit.
+
+A bucket holds what may come at once and fills steadily. All of a process are in memory and bounded.
+"""
 
 from __future__ import annotations
 
 import math
 import time
+from typing import NamedTuple
 
 from nimriz.base.errors import Refused
 from nimriz.web.memory import Shelf
@@ -11,29 +15,69 @@ from nimriz.web.memory import Shelf
 _BUCKETS_MAX = 100_000
 
 
-class Buckets:
-    """Two rows of buckets. A bucket holds one second's worth, so short bursts pass."""
+class Rate(NamedTuple):
+    """How much may come: `per_s` in the long run, `at_once` in a burst."""
+
+    per_s: float
+    at_once: float
+
+
+class _Buckets:
+    """Buckets by what they are for and whose they are."""
+
+    def __init__(self) -> None:
+        self._levels: Shelf[tuple[str, ...], tuple[float, float]] = Shelf(_BUCKETS_MAX)
+
+    def _take(self, key: tuple[str, ...], rate: Rate) -> None:
+        """Raises Refused(rate_limited) when the bucket is empty; being refused costs nothing."""
+        if not rate.per_s:
+            return
+        now_s = time.monotonic()
+        level, then_s = self._levels.get(key) or (rate.at_once, now_s)
+        level = min(rate.at_once, level + (now_s - then_s) * rate.per_s)
+        if level < 1:
+            self._levels.put(key, (level, now_s))
+            raise Refused("rate_limited", retry_after_s=max(1, math.ceil((1 - level) / rate.per_s)))
+        self._levels.put(key, (level - 1, now_s))
+
+    def _give_back(self, key: tuple[str, ...]) -> None:
+        held = self._levels.get(key)
+        if held is not None:
+            self._levels.put(key, (held[0] + 1, held[1]))
+
+
+class Buckets(_Buckets):
+    """The Conversion API's: one for each address and one for each workspace, of one second's worth."""
 
     def __init__(self, address_rate_per_s: int, workspace_rate_per_s: int) -> None:
-        self._address_rate = address_rate_per_s
-        self._workspace_rate = workspace_rate_per_s
-        self._levels: Shelf[tuple[str, str], tuple[float, float]] = Shelf(_BUCKETS_MAX)
+        super().__init__()
+        self._address_rate = Rate(address_rate_per_s, address_rate_per_s)
+        self._workspace_rate = Rate(workspace_rate_per_s, workspace_rate_per_s)
 
     def take_address(self, address: str) -> None:
         """Count a request from an address; raises Refused(rate_limited)."""
-        if self._address_rate:
-            self._take(("address", address), self._address_rate)
+        self._take(("address", address), self._address_rate)
 
     def take_workspace(self, workspace_id: str) -> None:
         """Count a request to a workspace; raises Refused(rate_limited)."""
-        if self._workspace_rate:
-            self._take(("workspace", workspace_id), self._workspace_rate)
+        self._take(("workspace", workspace_id), self._workspace_rate)
 
-    def _take(self, key: tuple[str, str], rate: int) -> None:
-        now_s = time.monotonic()
-        level, then_s = self._levels.get(key) or (float(rate), now_s)
-        level = min(float(rate), level + (now_s - then_s) * rate)
-        if level < 1:
-            self._levels.put(key, (level, now_s))
-            raise Refused("rate_limited", retry_after_s=max(1, math.ceil((1 - level) / rate)))
-        self._levels.put(key, (level - 1, now_s))
+
+class Attempts(_Buckets):
+    """Attempts at passwords: few from one address at one link, and not many at one link from everywhere.
+
+    A right password gives its attempt back: the bound is on guessing, not on visitors.
+    """
+
+    BY_ADDRESS = Rate(per_s=1 / 6, at_once=10)
+    BY_LINK = Rate(per_s=1, at_once=100)
+
+    def take(self, address: str, link_id: str) -> None:
+        """Count an attempt; raises Refused(rate_limited)."""
+        self._take((address, link_id), self.BY_ADDRESS)
+        self._take((link_id,), self.BY_LINK)
+
+    def give_back(self, address: str, link_id: str) -> None:
+        """The password was right."""
+        self._give_back((address, link_id))
+        self._give_back((link_id,))

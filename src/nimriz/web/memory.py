@@ -12,6 +12,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import structlog
@@ -27,7 +28,8 @@ from nimriz.web.metrics import Counters
 POLL_S = 0.25
 # Credentials must stop within a second; notes older than this are not relied on.
 TRUSTED_S = 0.75
-_NOTES_MAX = 1_000
+# A bulk request notes a thousand; only who has slept for long forgets everything.
+_NOTES_MAX = 20_000
 _THREADS = 4
 _SMALL_SHELF_MAX = 10_000
 
@@ -45,13 +47,18 @@ class Access(NamedTuple):
 
 
 class Shelf(Generic[Key, Value]):
-    """A bounded memory: when it is full, what was put down first goes first."""
+    """A bounded memory: when it is full, what was put down first goes first.
 
-    def __init__(self, count_max: int) -> None:
+    Bounded in count, and where `weigh` says what a thing weighs, in weight too.
+    """
+
+    def __init__(self, count_max: int, weight_max: int = 0, weigh: Callable[[Value], int] | None = None) -> None:
         self._items: dict[Key, Value] = {}
         self._count_max = count_max
+        self._weight_max = weight_max
+        self._weigh = weigh
+        self.weight = 0
         self.get = self._items.get
-        self.clear = self._items.clear
 
     def __contains__(self, key: Key) -> bool:
         return key in self._items
@@ -59,29 +66,53 @@ class Shelf(Generic[Key, Value]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, key: Key, value: Value) -> bool:
-        """Put something down, or replace it; whether something else had to go."""
-        full = len(self._items) >= self._count_max and key not in self._items
-        if full:
-            del self._items[next(iter(self._items))]
+    def put(self, key: Key, value: Value) -> int:
+        """Put something down, or replace it; how many others had to go."""
+        gone = 0
+        if self._weigh is not None:
+            self.drop(key)
+            weight = self._weigh(value)
+            while self._items and self.weight + weight > self._weight_max:
+                self.drop(next(iter(self._items)))
+                gone += 1
+            self.weight += weight
+        if len(self._items) >= self._count_max and key not in self._items:
+            self.drop(next(iter(self._items)))
+            gone += 1
         self._items[key] = value
-        return full
+        return gone
 
     def drop(self, key: Key) -> None:
         """Forget one thing."""
-        self._items.pop(key, None)
+        value = self._items.pop(key, None)
+        if value is not None and self._weigh is not None:
+            self.weight -= self._weigh(value)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._items.clear()
+        self.weight = 0
 
 
 class Memory:
     """One process's memory. Use from the event loop only."""
 
     def __init__(
-        self, records: Database, vault: Vault, counters: Counters, *, signposts_max: int, misses_max: int
+        self,
+        records: Database,
+        vault: Vault,
+        counters: Counters,
+        *,
+        signposts_max: int,
+        signpost_bytes_max: int,
+        misses_max: int,
     ) -> None:
         self._records = records
         self._vault = vault
         self._counters = counters
-        self.signposts: Shelf[tuple[str, str], Signpost] = Shelf(signposts_max)
+        self.signposts: Shelf[tuple[str, str], Signpost] = Shelf(
+            signposts_max, signpost_bytes_max, attrgetter("bytes_count")
+        )
         self.misses: Shelf[tuple[str, str], bool] = Shelf(misses_max)
         self.domains: Shelf[str, Domain | None] = Shelf(_SMALL_SHELF_MAX)
         self._access: Shelf[str, Access] = Shelf(_SMALL_SHELF_MAX)

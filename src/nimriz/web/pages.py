@@ -1,23 +1,112 @@
-"""The small pages that a visitor sees when a short link leads nowhere."""
+"""The small pages that a visitor sees when a short link does not lead on, or not yet.
+
+One sheet of style, inside the page and named by its hash in the policy, so that nothing else is loaded and nothing
+else runs. A page carries no word that a visitor or an owner wrote.
+"""
 
 from __future__ import annotations
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>
-:root {{ color-scheme: light dark }}
-body {{ font: 16px/1.5 system-ui, sans-serif; display: grid; place-content: center; min-height: 100vh; margin: 0;
-        text-align: center; padding: 0 1.5rem }}
-h1 {{ font-size: 1.5rem; margin: 0 0 .5rem }} p {{ margin: 0; opacity: .75 }}
-</style></head><body><main><h1>{title}</h1><p>{text}</p></main></body></html>
+import base64
+import hashlib
+
+from nimriz.web.http import NO_STORE, REFERRER_POLICY, Headers
+
+_STYLE = """
+:root { color-scheme: light dark; --ground: #f3f4f8; --card: #fff; --ink: #171a26; --soft: #565d73; --line: #868da3;
+  --mark: #3547d1; --on-mark: #fff; --wrong: #b3172d; --wrong-ground: #fdeef0 }
+@media (prefers-color-scheme: dark) { :root { --ground: #10121a; --card: #191c28; --ink: #eef0f7; --soft: #a4abc2;
+  --line: #6d7590; --mark: #98a5ff; --on-mark: #10121a; --wrong: #ffa3ad; --wrong-ground: #35161d } }
+* { box-sizing: border-box }
+body { margin: 0; min-height: 100vh; min-height: 100dvh; display: grid; place-items: center; padding: 1.5rem;
+  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; color: var(--ink);
+  background: var(--ground) }
+main { width: 100%; max-width: 25rem; padding: 2.25rem 2rem; border-radius: 1rem; background: var(--card);
+  box-shadow: 0 1px 2px #0000001a, 0 12px 32px #0000001a; text-align: center }
+svg { display: block; width: 3rem; height: 3rem; margin: 0 auto 1.25rem; color: var(--mark) }
+h1 { font-size: 1.375rem; line-height: 1.25; margin: 0 0 .5rem; text-wrap: balance }
+p { margin: 0; color: var(--soft); text-wrap: balance }
+form { margin-top: 1.5rem; text-align: start }
+label { display: block; font-weight: 600; margin-bottom: .375rem }
+input, button { width: 100%; min-height: 2.875rem; padding: .625rem .875rem; font: inherit; border-radius: .625rem }
+input { color: inherit; background: transparent; border: 1px solid var(--line) }
+input[aria-invalid] { border-color: var(--wrong) }
+button { margin-top: 1rem; font-weight: 600; color: var(--on-mark); background: var(--mark); border: 0;
+  cursor: pointer }
+button:hover { filter: brightness(1.08) }
+:focus-visible { outline: 3px solid var(--mark); outline-offset: 2px }
+[role=alert] { margin-top: 1.25rem; padding: .625rem .875rem; border-radius: .625rem; text-align: start;
+  color: var(--wrong); background: var(--wrong-ground) }
 """
 
+_LINK = '<path d="M20 29l9-9M23 17l4-4a6.4 6.4 0 0 1 9 9l-4 4M25 31l-4 4a6.4 6.4 0 0 1-9-9l4-4"/>'
+_LOCK = '<path d="M17 22v-4a7 7 0 0 1 14 0v4"/><rect x="13" y="22" width="22" height="15" rx="3"/><path d="M24 28v3"/>'
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<svg viewBox="0 0 48 48" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="3" stroke-linecap="round"
+stroke-linejoin="round">
+<circle cx="24" cy="24" r="23" fill="currentColor" fill-opacity=".12" stroke="none"/>{mark}</svg>
+<h1>{title}</h1>
+<p>{text}</p>{more}
+</main>
+</body>
+</html>
+"""
+_ALERT = """
+<p role="alert" id="wrong">{text}</p>"""
+_FORM = """
+<form method="post">
+<input type="text" name="username" autocomplete="username" value="{slug}" hidden>
+<label for="password">Password</label>
+<input type="password" id="password" name="password" required autocomplete="current-password" autocapitalize="none"
+spellcheck="false"{described}>
+<button type="submit">Continue</button>
+</form>"""
 
-def _page(title: str, text: str) -> bytes:
-    return _PAGE.format(title=title, text=text).encode()
+
+def _policy() -> bytes:
+    # No form-action: Chromium asks it of every redirect after a form, so it would have to name all destinations.
+    # The icon is the browser's own wish.
+    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ).encode("ascii")
 
 
-NOT_FOUND = _page("This link leads nowhere", "It may have been mistyped, or taken down.")
+HEADERS: Headers = [
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"content-security-policy", _policy()),
+    (b"x-content-type-options", b"nosniff"),
+    NO_STORE,
+    REFERRER_POLICY,
+]
+"""What every one of these pages is sent with."""
+
+
+def _page(title: str, text: str, mark: str = _LINK, more: str = "") -> bytes:
+    return _PAGE.format(title=title, text=text, style=_STYLE, mark=mark, more=more).encode()
+
+
+def password(slug: str, wrong: str = "") -> bytes:
+    """The page that asks for a link's password, with what was wrong about the last one."""
+    # The hidden name lets a password manager keep the passwords of two links apart.
+    alert = _ALERT.format(text=wrong) if wrong else ""
+    form = _FORM.format(slug=slug, described=' aria-invalid="true" aria-describedby="wrong"' if wrong else "")
+    return _page("This link is protected", "Whoever gave it to you knows the password.", _LOCK, alert + form)
+
+
+NOT_FOUND = _page("This link leads nowhere", "It may have been mistyped, or removed since.")
 EXPIRED = _page("This link has expired", "Ask whoever gave it to you for a new one.")
+TAKEN_DOWN = _page("This link was taken down", "It broke the rules of this service, or leads to a place that does.")
 NOT_READY = _page("This domain is not ready yet", "Its owner still has to finish setting it up.")
-TRY_AGAIN = _page("Please try again", "This link cannot be looked up at the moment.")
+TRY_AGAIN = _page("Please try again", "This link cannot be looked up at the moment. It usually takes a few seconds.")
+WRONG_PASSWORD = "That is not the password. Please try again."
+TOO_MANY_PASSWORDS = "Too many attempts. Please wait a minute, then try again."
