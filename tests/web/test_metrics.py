@@ -12,7 +12,8 @@ import httpx2
 import pytest
 
 from nimriz.net import free_port
-from nimriz.web.metrics import Counters, listen
+from nimriz.web import metrics, operations
+from nimriz.web.metrics import Counters
 
 Gauges = dict[str, tuple[str, object]]
 
@@ -21,7 +22,7 @@ Gauges = dict[str, tuple[str, object]]
 def listening(counters: Counters, gauges: Gauges) -> Iterator[str]:
     """Where the listener answers."""
     port = free_port()
-    server, thread = listen(counters, gauges, "127.0.0.1", port)
+    server, thread = operations.listen(metrics.application(counters, gauges), lambda _: False, "127.0.0.1", port)
     try:
         yield f"http://127.0.0.1:{port}/metrics"
     finally:
@@ -85,4 +86,4 @@ def test_an_address_that_is_taken_is_an_os_error() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(OSError, match="in use"):
-            listen(Counters(), {}, "127.0.0.1", taken.getsockname()[1])
+            operations.listen(metrics.application(Counters(), {}), lambda _: False, "127.0.0.1", taken.getsockname()[1])

@@ -54,14 +54,13 @@ def add(tx: Tx, workspace_id: str, host: str, reason: str, now_ms: int) -> Block
     )
     if count is not None and int(count[0]) >= HOSTS_MAX:
         raise Refused("quota_exceeded")
-    blocked = BlockedHost(workspace_id, host, reason, now_ms)
-    tx.run(
+    stored = tx.one(
         f"insert into blocked_hosts ({_COLUMNS}) values ({', '.join(':' + f for f in BlockedHost._fields)}) "
-        "on conflict (workspace_id, host) do update set reason = excluded.reason",
-        blocked._asdict(),
+        f"on conflict (workspace_id, host) do update set reason = excluded.reason returning {_COLUMNS}",
+        BlockedHost(workspace_id, host, reason, now_ms)._asdict(),
     )
     changes.note(tx, "blocklist", workspace_id, now_ms)
-    return blocked
+    return BlockedHost._make(stored or ())
 
 
 def remove(tx: Tx, workspace_id: str, host: str, now_ms: int) -> bool:

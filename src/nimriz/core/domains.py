@@ -7,7 +7,9 @@ several workspaces may claim one name. States:
     pending   claimed; the challenge was not found yet, or has been gone for too long
     verified  the challenge was found; the name does not lead here yet
     ready     its links redirect
-    disabled  switched off by its workspace; nobody else can have the name
+    disabled  switched off by its workspace, which keeps the name while its challenge stands
+
+Of all who claim a name at most one is past `pending`, and the schema says so too.
 """
 
 from __future__ import annotations
@@ -18,14 +20,20 @@ from typing import Literal, NamedTuple
 
 import ada_url
 
+from nimriz.base.clock import DAY_MS
 from nimriz.base.errors import FieldError, Refused
 from nimriz.base.ids import new_id
 from nimriz.core import changes
+from nimriz.core.dns import CHALLENGE_LABEL
 from nimriz.store.db import Scalar, Tx
 
 SHARED = ""
-NAME_CHARS_MAX = 253
+# RFC 1035 lets a name have 253, and the challenge stands under a label of its own.
+NAME_CHARS_MAX = 253 - len(CHALLENGE_LABEL) - 1
 DOMAINS_MAX = 100
+# A domain that is not ready yet is looked up more often, for as long as somebody may be waiting.
+EAGER_MS = 7 * DAY_MS
+EAGER_EVERY_MS = 600_000
 _CHALLENGE_BYTES = 20
 Status = Literal["pending", "verified", "ready", "disabled"]
 
@@ -61,6 +69,10 @@ _UPDATABLE = (
     "status", "root_url", "not_found_url", "expired_url", "finding", "checked_at_ms", "proved_at_ms",
 )  # fmt: skip
 _UPDATE = f"update domains set {', '.join(f'{f} = :{f}' for f in _UPDATABLE)} where domain_id = :domain_id"
+_GIVE_WAY = (
+    "update domains set status = 'pending' "
+    "where domain_name = :domain_name and workspace_id <> '' and status <> 'pending'"
+)
 
 
 def read_name(text: str) -> str:
@@ -79,7 +91,7 @@ def read_name(text: str) -> str:
     if (
         # Whatever else than a host was written has become a part of its own, or was thrown away.
         url.href != f"https://{name}/"
-        or set(text) & set("/?#@:\t\n\r ")
+        or set(text) & set("/?#@:%\t\n\r ")
         or url.host_type != ada_url.HostType.DEFAULT
         or len(name) > NAME_CHARS_MAX
         or (len(labels) < 2 and name != "localhost")
@@ -97,17 +109,28 @@ def _is_label(label: str) -> bool:
 def add(tx: Tx, workspace_id: str, domain_name: str, now_ms: int, *, ready: bool) -> Domain:
     """Claim a name for a workspace; `ready` where the installation vouches for it.
 
-    Raises Refused: domain_taken (by this workspace, or proved by another), quota_exceeded.
+    Raises Refused: domain_taken (by this workspace, by the installation, or vouched for and given to
+    another), quota_exceeded. Anybody may claim what another has proved: the name may have changed hands.
     """
     own = [domain for domain in of_workspace(tx, workspace_id) if domain.workspace_id == workspace_id]
     holder = find_by_name(tx, domain_name)
-    if any(domain.domain_name == domain_name for domain in own) or (holder is not None and holder.status != "pending"):
+    held = holder is not None and holder.status != "pending" and (ready or holder.workspace_id == SHARED)
+    if held or any(domain.domain_name == domain_name for domain in own):
         raise Refused("domain_taken")
     if len(own) >= DOMAINS_MAX:
         raise Refused("quota_exceeded")
-    challenge = f"nimriz-verify={secrets.token_hex(_CHALLENGE_BYTES)}"
     domain = Domain(
-        new_id(now_ms), workspace_id, domain_name, "ready" if ready else "pending", "", "", "", now_ms, challenge
+        new_id(now_ms),
+        workspace_id,
+        domain_name,
+        "ready" if ready else "pending",
+        root_url="",
+        not_found_url="",
+        expired_url="",
+        created_at_ms=now_ms,
+        challenge=f"nimriz-verify={secrets.token_hex(_CHALLENGE_BYTES)}",
+        finding="verified" if ready else "",
+        proved_at_ms=now_ms if ready else None,
     )
     tx.run(_INSERT, domain._asdict())
     changes.note(tx, "domain", domain.domain_id, now_ms)
@@ -116,10 +139,15 @@ def add(tx: Tx, workspace_id: str, domain_name: str, now_ms: int, *, ready: bool
 
 def update(tx: Tx, domain: Domain, now_ms: int) -> Domain:
     """Store a domain's state and fallback URLs; every process sees them within a second."""
-    params: dict[str, Scalar] = {name: value for name, value in domain._asdict().items() if name in _UPDATABLE}
-    tx.run(_UPDATE, {**params, "domain_id": domain.domain_id})
+    mark_checked(tx, domain)
     changes.note(tx, "domain", domain.domain_id, now_ms)
     return domain
+
+
+def mark_checked(tx: Tx, domain: Domain) -> None:
+    """Store what a look at the DNS found when it changes nothing for the redirect: nobody need be told."""
+    params: dict[str, Scalar] = {name: value for name, value in domain._asdict().items() if name in _UPDATABLE}
+    tx.run(_UPDATE, {**params, "domain_id": domain.domain_id})
 
 
 def remove(tx: Tx, domain: Domain, now_ms: int) -> None:
@@ -150,16 +178,27 @@ def is_short_domain(tx: Tx, host: str) -> bool:
     return domain is not None and domain.status != "pending"
 
 
+def may_have_certificate(tx: Tx, host: str) -> bool:
+    """Whether a proxy may fetch a certificate for this host: it is proved, and not switched off."""
+    domain = find_by_name(tx, host)
+    return domain is not None and domain.status in ("verified", "ready")
+
+
 def ensure_default(tx: Tx, domain_name: str, now_ms: int) -> Domain:
-    """The installation's own domain, made at the first start and renamed when the host changes."""
+    """The installation's own domain, made at the first start and renamed when the host changes.
+
+    A workspace that has the name gives way to it.
+    """
     row = tx.one(f"select {_COLUMNS} from domains where workspace_id = ''")
     if row is None:
+        tx.run(_GIVE_WAY, {"domain_name": domain_name})
         domain = Domain(new_id(now_ms), SHARED, domain_name, "ready", "", "", "", now_ms)
         tx.run(_INSERT, domain._asdict())
         return domain
     domain = Domain._make(row)
     if domain.domain_name == domain_name:
         return domain
+    tx.run(_GIVE_WAY, {"domain_name": domain_name})
     tx.run(
         "update domains set domain_name = :domain_name where domain_id = :domain_id",
         {"domain_name": domain_name, "domain_id": domain.domain_id},
@@ -183,13 +222,27 @@ def find_usable(tx: Tx, workspace_id: str, domain_id: str) -> Domain | None:
     return domain if domain is not None and domain.workspace_id in (SHARED, workspace_id) else None
 
 
-def unchecked_since(tx: Tx, instant_ms: int, limit: int) -> list[Domain]:
-    """Domains of workspaces that nobody has looked up in the DNS since an instant, the longest first."""
+def find_own(tx: Tx, workspace_id: str, domain_id: str) -> Domain:
+    """A workspace's own domain by its id. Raises Refused(domain_not_found)."""
+    domain = find(tx, domain_id)
+    if domain is None or domain.workspace_id != workspace_id:
+        raise Refused("domain_not_found")
+    return domain
+
+
+def due(tx: Tx, now_ms: int, recheck_ms: int, limit: int) -> list[Domain]:
+    """Domains of workspaces that it is time to look up in the DNS again, those that waited longest first."""
     rows = tx.all(
-        f"select {_COLUMNS} from domains where workspace_id <> '' and challenge <> '' and status <> 'disabled' "
-        "and coalesce(checked_at_ms, 0) < :instant_ms "
+        f"select {_COLUMNS} from domains where workspace_id <> '' and status <> 'disabled' "
+        "and coalesce(checked_at_ms, 0) < case when status in ('pending', 'verified') and created_at_ms > :young_ms "
+        "then :eager_ms else :recheck_ms end "
         "order by coalesce(checked_at_ms, 0), domain_id limit :limit_count",
-        {"instant_ms": instant_ms, "limit_count": limit},
+        {
+            "young_ms": now_ms - EAGER_MS,
+            "eager_ms": now_ms - min(EAGER_EVERY_MS, recheck_ms),
+            "recheck_ms": now_ms - recheck_ms,
+            "limit_count": limit,
+        },
     )
     return [Domain._make(row) for row in rows]
 

@@ -1,18 +1,20 @@
-"""Counters of one process, and the listener of its own on which Prometheus reads them.
+"""Counters of one process, as Prometheus reads them.
 
 The hot paths add to plain integers; they become metrics when somebody asks.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from wsgiref.simple_server import WSGIServer
+from typing import TYPE_CHECKING, cast
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 
 def _counter(text: str) -> int:
@@ -25,6 +27,9 @@ class Counters:
 
     redirects: int = _counter("Visitors sent to a destination.")
     redirects_missed: int = _counter("Requests for a slug that leads nowhere.")
+    redirects_unavailable: int = _counter("Visitors asked to try again: the store could not be used.")
+    passwords_wrong: int = _counter("Wrong passwords given for a link.")
+    passwords_limited: int = _counter("Passwords not looked at: too many attempts.")
     tokens_appended: int = _counter("Click tokens appended to a destination.")
     tokens_suppressed: int = _counter("Clicks of tracked links that got no token, for a reason.")
     clicks_committed: int = _counter("Clicks on disk.")
@@ -42,6 +47,8 @@ class Counters:
     signposts_evicted: int = _counter("Links forgotten because the cache was full.")
     changes_seen: int = _counter("Notes of changes read.")
     docket_worked_off: int = _counter("Entries of the docket judged in the background.")
+    domain_lookups: int = _counter("Look-ups of a domain in the DNS.")
+    domain_lookups_refused: int = _counter("Look-ups refused because too many ran.")
 
 
 class _FromCounters(Collector):
@@ -56,13 +63,11 @@ class _FromCounters(Collector):
             yield GaugeMetricFamily(f"nimriz_{name}", text, value=read() if callable(read) else 0)
 
 
-def listen(
-    counters: Counters, gauges: dict[str, tuple[str, object]], host: str, port: int
-) -> tuple[WSGIServer, threading.Thread]:
-    """Answer /metrics on a listener of its own; raises OSError when the address is taken."""
+def application(counters: Counters, gauges: dict[str, tuple[str, object]]) -> WSGIApplication:
+    """What answers with everything that is counted, and with the state of the process itself."""
     registry = CollectorRegistry(auto_describe=False)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     registry.register(_FromCounters(counters, gauges))
-    return start_http_server(port, host, registry=registry)
+    return cast("WSGIApplication", make_wsgi_app(registry))
