@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import Any
 
@@ -11,6 +12,12 @@ from nimriz.web.http import Receive
 from nimriz.web.metrics import Counters
 
 _LOOK_EVERY_S = 0.25
+_JSON_TYPE = re.compile(rb'application/json[ \t]*(;[ \t]*charset=("?)utf-8\2[ \t]*)?', re.IGNORECASE)
+
+
+def is_json_type(values: list[bytes]) -> bool:
+    """Whether the values of Content-Type, as they were sent, name JSON in UTF-8: once, and nothing else."""
+    return len(values) == 1 and _JSON_TYPE.fullmatch(values[0].strip()) is not None
 
 
 class Bodies:

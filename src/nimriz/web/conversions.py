@@ -25,7 +25,7 @@ from nimriz.core.recording import Recorder
 from nimriz.store.batch import Batcher, Overflow
 from nimriz.store.db import StoreError
 from nimriz.web import wire
-from nimriz.web.body import Bodies
+from nimriz.web.body import Bodies, is_json_type
 from nimriz.web.http import Headers, Receive, Scope, Send, answer_json, answer_refused, where
 from nimriz.web.limits import Buckets
 from nimriz.web.memory import Access, Memory
@@ -38,7 +38,6 @@ BATCH_EVENTS_MAX = 1_000
 # An event inside a batch lies two levels deeper.
 _BATCH_DEPTH_MAX = jsontext.DEPTH_MAX + 2
 _IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
-_CONTENT_TYPE = re.compile(rb'application/json[ \t]*(;[ \t]*charset=("?)utf-8\2[ \t]*)?', re.IGNORECASE)
 SURFACE = "conversion_tracking"
 _DECIDING = (
     b"content-length", b"content-type", b"content-encoding", b"x-nim-timestamp", b"x-nim-signature",
@@ -138,8 +137,7 @@ class Conversions:
         body_bytes = int(lengths[0]) if lengths and lengths[0].isdigit() else 0
         if body_bytes > (BATCH_BYTES_MAX if is_batch else BODY_BYTES_MAX):
             raise Refused("body_too_large")
-        types = sent[b"content-type"]
-        if sent[b"content-encoding"] or len(types) != 1 or not _CONTENT_TYPE.fullmatch(types[0].strip()):
+        if sent[b"content-encoding"] or not is_json_type(sent[b"content-type"]):
             raise Refused("content_type_unsupported")
         try:
             signed = signing.read_headers(

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 from nimriz.base.errors import FieldError, Refused
@@ -21,6 +22,21 @@ from nimriz.web.api.desk import Desk, answer, caller
 from nimriz.web.api.period import read_period
 
 router = APIRouter()
+
+
+class _Whole(Convertor[str]):
+    """All that is left of a path. The framework's own `path` ends at a line break, which an event_id may hold."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("whole", _Whole())
 
 _END = (10**18, "")
 
@@ -83,7 +99,7 @@ async def empty_test_ledger(request: Request, _: Annotated[Literal["test"], Quer
     return answer({"deleted": deleted})
 
 
-@router.get("/api/v1/conversions/{event_id:path}")
+@router.get("/api/v1/conversions/{event_id:whole}")
 async def get_conversion(request: Request, event_id: str, mode: Mode = "live") -> Response:
     """One event as it stands; a sale with its order."""
     desk: Desk = request.app.state.desk

@@ -1,7 +1,12 @@
-"""The API's door: who calls is known, and the body whole, bounded and strict JSON, before FastAPI sees it."""
+"""The API's door: who calls is known, and the body whole, bounded and strict JSON, before FastAPI sees it.
+
+A body of another type is refused with 415. One that is empty needs no type: clients send DELETE without either.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl
 
 import structlog
@@ -11,9 +16,12 @@ from nimriz.base.errors import FieldError, Refused
 from nimriz.base.ids import new_reference
 from nimriz.core.credentials import ApiKey
 from nimriz.store.db import StoreError
-from nimriz.web.body import Bodies
-from nimriz.web.http import Application, Message, Receive, Scope, Send, answer_refused
+from nimriz.web.body import Bodies, is_json_type
+from nimriz.web.http import Application, Headers, Message, Receive, Scope, Send, answer, answer_refused
 from nimriz.web.memory import Memory
+
+Public = Mapping[str, Callable[[], tuple[Headers, bytes]]]
+"""What anybody may read: headers and body by path."""
 
 BODY_BYTES_MAX = 1024 * 1024
 CALLER = "nimriz.caller"
@@ -24,13 +32,17 @@ log = structlog.get_logger()
 class Door:
     """An ASGI application in front of another."""
 
-    def __init__(self, inside: Application, memory: Memory, bodies: Bodies) -> None:
+    def __init__(self, inside: Application, memory: Memory, bodies: Bodies, public: Public) -> None:
         self._inside = inside
         self._memory = memory
         self._bodies = bodies
+        self._public = public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or say why not."""
+        if scope["path"] in self._public:
+            await self._show(scope, send)
+            return
         try:
             scope[CALLER] = await self._caller(scope)
             query = scope["query_string"].decode("latin-1")
@@ -50,6 +62,13 @@ class Door:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self._inside(scope, replay, send)
+
+    async def _show(self, scope: Scope, send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            await answer_refused(send, Refused("method_not_allowed"), new_reference(), b"GET, HEAD")
+            return
+        headers, body = await asyncio.to_thread(self._public[scope["path"]])
+        await answer(send, 200, body, headers)
 
     async def _caller(self, scope: Scope) -> ApiKey:
         sent = []
@@ -71,5 +90,13 @@ class Door:
             return b""
         body = await self._bodies.read(receive, BODY_BYTES_MAX)
         if body:
+            _check_type(scope["headers"])
             jsontext.parse(body)
         return body
+
+
+def _check_type(headers: Headers) -> None:
+    types = [value for name, value in headers if name == b"content-type"]
+    encoded = any(name == b"content-encoding" for name, _ in headers)
+    if encoded or not is_json_type(types):
+        raise Refused("content_type_unsupported")

@@ -1,0 +1,219 @@
+"""The calls of the management and reading API as the document tells them: the overlay on what the framework knows.
+
+The framework knows paths, parameters and bodies. What a call is for, which scope it takes, what it answers and
+how it refuses is told here, once for each (method, path). A call without its entry fails a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from nimriz.base.errors import Refused
+from nimriz.web.api import document_examples as examples
+from nimriz.web.api.document_schemas import Schema, ref
+
+
+class Answer(NamedTuple):
+    """One answer of a call. `media` are the types that it may have; an image has no schema and no example."""
+
+    text: str
+    schema: Schema | None
+    example: Any = None
+    media: tuple[str, ...] = ("application/json",)
+
+
+class Call(NamedTuple):
+    """What the overlay tells of one call.
+
+    `scope` '' takes any key. `refusals` are the codes beyond those that every call has. `body` and `params` are the
+    request of the example.
+    """
+
+    tag: str
+    summary: str
+    scope: str
+    answers: Mapping[int, Answer]
+    refusals: tuple[str, ...] = ()
+    body: Any = None
+    params: Mapping[str, Any] = {}
+
+
+def _is(schema: str, text: str, example: Any) -> Answer:
+    return Answer(text, ref(schema), example)
+
+
+_SLUG = ("slug_taken", "slug_tombstoned", "slug_reserved", "slug_invalid")
+_DESTINATION = ("destination_invalid", "destination_blocked")
+_LINK = {200: _is("LinkAnswer", "The link as it is now.", {"link": examples.LINK})}
+_DOMAIN = _is("DomainAnswer", "The domain as it is now.", {**examples.DOMAIN, "domain": examples.DOMAIN})
+_WORKSPACE = {
+    200: _is("WorkspaceAnswer", "The workspace as it is now.", {**examples.WORKSPACE, "workspace": examples.WORKSPACE})
+}
+_THE_DOMAIN = {"domain_id": examples.DOMAIN_ID}
+_THE_LINK = {"link_id": examples.LINK_ID}
+_URL_ID = {"url_id": examples.LINK_ID}
+_REFUSED_ROW = {
+    "client_row_id": "2", "http_status": 422,
+    **Refused("destination_invalid").problem(examples.REFERENCE),
+}  # fmt: skip
+_TAKEN = {**Refused("slug_taken").problem(examples.REFERENCE), "status": 403, "available": False}
+
+TAGS = {
+    "Links": "Making, finding, reading and changing links.",
+    "Existing clients": "The calls of older clients that change one thing about a link.",
+    "Domains": "The hosts that short links live on.",
+    "Workspace": "Who calls, and what the workspace may do.",
+    "Conversions": "Sending signed events, one or many.",
+    "Reading": "What was recorded, and reports on it.",
+    "Operations": "Whether the service is there.",
+}
+
+CALLS: dict[tuple[str, str], Call] = {
+    ("POST", "/api/shorten"): Call(
+        "Links", "Make a link", "links:write",
+        {
+            201: _is("LinkMade", "The link was made.", examples.MADE),
+            200: _is("LinkMadeBefore", "It was made when this Idempotency-Key was first sent.",
+                     {**examples.MADE, "idempotent": True}),
+        },
+        (*_SLUG, *_DESTINATION, "domain_not_found", "link_not_found", "idempotency_key_reused"),
+        examples.NEW_LINK, {"Idempotency-Key": "campaign-7-launch"},
+    ),
+    ("POST", "/api/shorten/bulk"): Call(
+        "Links", "Make many links", "links:write",
+        {200: _is("BulkResults", "A result for each row, in order: read every `http_status`.", {"results": [
+            {"client_row_id": "1", "http_status": 201, "idempotent": False, **examples.MADE}, _REFUSED_ROW,
+        ]})},
+        (), examples.BULK,
+    ),
+    ("GET", "/api/v1/links"): Call(
+        "Links", "List links", "links:read",
+        {200: _is("LinkPage", "A page of links.", {"links": [examples.LINK], "next_cursor": None})},
+        params={"tag": "spring", "limit": 50},
+    ),
+    ("GET", "/api/v1/links/find"): Call(
+        "Links", "Find a link", "links:read", _LINK, ("link_not_found",),
+        params={"short_url": "https://go.example.com/launch"},
+    ),
+    ("GET", "/api/v1/links/{link_id}"): Call(
+        "Links", "Read a link", "links:read", _LINK, ("link_not_found",), params=_THE_LINK
+    ),
+    ("PATCH", "/api/v1/links/{link_id}"): Call(
+        "Links", "Change a link", "links:write", _LINK, ("link_not_found", *_SLUG, *_DESTINATION),
+        {"title": "Spring launch", "tags": ["spring"]}, _THE_LINK,
+    ),
+    ("GET", "/api/v1/links/{link_id}/history"): Call(
+        "Links", "Read a link's history", "links:read",
+        {200: _is("LinkHistory", "A page of changes.", examples.LINK_CHANGES)},
+        ("link_not_found",), params=_THE_LINK,
+    ),
+    ("GET", "/api/v1/links/{link_id}/analytics"): Call(
+        "Links", "Count a link's clicks", "analytics:read",
+        {200: _is("LinkAnalytics", "The counts.", examples.LINK_ANALYTICS)},
+        ("link_not_found",), params={**_THE_LINK, "range_days": 2},
+    ),
+    ("GET", "/api/v1/links/{link_id}/qr"): Call(
+        "Links", "Draw a link's QR code", "links:read",
+        {200: Answer("The image.", None, media=("image/svg+xml", "image/png"))},
+        ("link_not_found",), params={**_THE_LINK, "format": "svg"},
+    ),
+    ("POST", "/api/delete-link"): Call(
+        "Links", "Delete a link", "links:write",
+        {200: _is("Deleted", "It is gone.", {"deleted": True})}, ("link_not_found",), _URL_ID,
+    ),
+    ("POST", "/api/check-slug"): Call(
+        "Existing clients", "Ask for a slug", "links:read",
+        {
+            200: _is("SlugAvailable", "It can be had.", {"available": True}),
+            403: _is("SlugRefused", "It cannot be had: `code` says why.", _TAKEN),
+        },
+        ("domain_not_found",), {"domain_id": examples.DOMAIN_ID, "slug": "launch"},
+    ),
+    ("PUT", "/api/update-slug"): Call(
+        "Existing clients", "Rename a link", "links:write", _LINK, ("link_not_found", *_SLUG),
+        {**_URL_ID, "new_slug": "spring"},
+    ),
+    ("PUT", "/api/update-destination"): Call(
+        "Existing clients", "Let a link lead elsewhere", "links:write", _LINK, ("link_not_found", *_DESTINATION),
+        {**_URL_ID, "long_url": examples.LONG_URL},
+    ),
+    ("PUT", "/api/update-password"): Call(
+        "Existing clients", "Set or take away a password", "links:write", _LINK, ("link_not_found",),
+        {**_URL_ID, "password": None},
+    ),
+    ("PUT", "/api/update-expiration"): Call(
+        "Existing clients", "Set or take away an expiry", "links:write", _LINK, ("link_not_found",),
+        {**_URL_ID, "expires_at": "2026-12-31T23:59:59Z"},
+    ),
+    ("GET", "/api/v1/domains"): Call(
+        "Domains", "List domains", "links:read",
+        {200: _is("DomainList", "The domains.", {"domains": [examples.DOMAIN]})},
+    ),
+    ("POST", "/api/v1/domains"): Call(
+        "Domains", "Add a domain", "admin", {201: _DOMAIN}, ("domain_taken", "quota_exceeded"),
+        {"domain_name": "go.example.com"},
+    ),
+    ("GET", "/api/v1/domains/{domain_id}"): Call(
+        "Domains", "Read a domain", "links:read", {200: _DOMAIN}, ("domain_not_found",), params=_THE_DOMAIN
+    ),
+    ("POST", "/api/domains/verify"): Call(
+        "Domains", "Verify a domain", "admin",
+        {200: _is("DomainVerified", "What was found.", examples.DOMAIN_VERIFIED)},
+        ("domain_not_found", "rate_limited"), _THE_DOMAIN,
+    ),
+    ("PATCH", "/api/v1/domains/{domain_id}"): Call(
+        "Domains", "Change a domain", "admin", {200: _DOMAIN},
+        ("domain_not_found", "domain_pending", "rate_limited", *_DESTINATION),
+        {"not_found_url": "https://shop.example/"}, _THE_DOMAIN,
+    ),
+    ("DELETE", "/api/v1/domains/{domain_id}"): Call(
+        "Domains", "Give a domain back", "admin", {200: _is("Deleted", "It is free.", {"deleted": True})},
+        ("domain_not_found", "domain_in_use"), params=_THE_DOMAIN,
+    ),
+    ("GET", "/api/v1/blocked-hosts"): Call(
+        "Workspace", "List blocked hosts", "links:read",
+        {200: _is("BlockedHostList", "The hosts.", {"blocked_hosts": [examples.BLOCKED_HOST]})},
+    ),
+    ("POST", "/api/v1/blocked-hosts"): Call(
+        "Workspace", "Block a host", "admin",
+        {201: _is("BlockedHostAnswer", "It is blocked.", {"blocked_host": examples.BLOCKED_HOST})},
+        ("quota_exceeded",), {"host": "scam.example", "reason": "phishing"},
+    ),
+    ("DELETE", "/api/v1/blocked-hosts/{host}"): Call(
+        "Workspace", "Unblock a host", "admin", {200: _is("Deleted", "It is off the list.", {"deleted": True})},
+        ("blocked_host_not_found",), params={"host": "scam.example"},
+    ),
+    ("GET", "/api/v1/workspace"): Call("Workspace", "Read the workspace", "", _WORKSPACE),
+    ("PATCH", "/api/v1/workspace"): Call(
+        "Workspace", "Change the workspace", "admin", _WORKSPACE,
+        body={"timezone": "Europe/Berlin", "conversion_window_days": 14},
+    ),
+    ("GET", "/api/v1/whoami"): Call(
+        "Workspace", "Ask who I am", "",
+        {200: _is("Whoami", "The workspace of the key.", {
+            "account_id": examples.WORKSPACE_ID, "workspace_id": examples.WORKSPACE_ID,
+            "workspace_name": "The shop", "plan": "enterprise",
+            "surfaces": ["conversion_reporting", "conversion_tracking", "exports"],
+        })},
+    ),
+    ("GET", "/api/v1/conversions"): Call(
+        "Reading", "List events", "conversions:read",
+        {200: _is("ConversionPage", "A page of events.", {"conversions": [examples.STANDING], "next_cursor": None})},
+        params={"from": "2026-11-01", "to": "2026-11-30", "event_name": "sale"},
+    ),
+    ("DELETE", "/api/v1/conversions"): Call(
+        "Reading", "Empty the test ledger", "admin",
+        {200: _is("TestLedgerEmptied", "So many test events are gone.", {"deleted": 12})}, params={"mode": "test"},
+    ),
+    ("GET", "/api/v1/conversions/{event_id}"): Call(
+        "Reading", "Read an event", "conversions:read",
+        {200: _is("Conversion", "The event, with the verdict that stands now.", examples.CONVERSION)},
+        ("conversion_not_found",), params={"event_id": examples.EVENT_ID},
+    ),
+    ("GET", "/api/v1/analytics/conversions"): Call(
+        "Reading", "Report on conversions", "analytics:read",
+        {200: _is("Report", "The report.", examples.REPORT)}, ("surface_not_enabled",),
+        params={"from": "2026-11-01", "to": "2026-11-30", "by": "link"},
+    ),
+}  # fmt: skip

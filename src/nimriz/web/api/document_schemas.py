@@ -1,0 +1,224 @@
+"""The schemas of the document: what answers look like, as JSON Schema (2020-12).
+
+Closed (`additionalProperties: false`) and complete: every member is in each answer unless it stands in `optional`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from nimriz.base.errors import CODES, FIELD_CODES
+from nimriz.base.urls import UTM_NAMES
+from nimriz.core.claims import EVENT_NAMES
+from nimriz.core.credentials import SCOPES
+from nimriz.core.domains import Status
+from nimriz.core.entitlements import PLANS, SURFACES
+from nimriz.core.history import Action
+from nimriz.core.link_clicks import BREAKDOWNS
+from nimriz.core.reports import BYS
+from nimriz.core.verification import Finding
+from nimriz.web.api.bulk import BulkRow
+
+Schema = dict[str, Any]
+
+SUPPRESSED = (
+    "signed_aws", "signed_gcs", "signed_cloudfront", "signed_azure", "signed_akamai", "signed_alibaba", "policy",
+    "integrity_token", "already_present", "not_http", "too_long", "owner",
+)  # fmt: skip
+
+
+def ref(name: str) -> Schema:
+    """A schema of the document by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def closed(members: Schema, *, optional: tuple[str, ...] = ()) -> Schema:
+    """An object with these members and no other."""
+    return {
+        "type": "object",
+        "properties": members,
+        "required": [name for name in members if name not in optional],
+        "additionalProperties": False,
+    }
+
+
+def one_of(*values: str | int) -> Schema:
+    """One of these values."""
+    return {"type": "integer" if isinstance(values[0], int) else "string", "enum": list(values)}
+
+
+def many(schema: Schema) -> Schema:
+    """A list."""
+    return {"type": "array", "items": schema}
+
+
+def maybe(schema: Schema) -> Schema:
+    """Or null."""
+    if "$ref" in schema:
+        return {"anyOf": [schema, {"type": "null"}]}
+    null: Schema = {**schema, "type": [schema["type"], "null"]}
+    return {**null, "enum": [*schema["enum"], None]} if "enum" in schema else null
+
+
+TEXT: Schema = {"type": "string"}
+ID: Schema = {"type": "string", "format": "uuid"}
+FLAG: Schema = {"type": "boolean"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+WHOLE: Schema = {"type": "integer"}
+AMOUNT: Schema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}
+DAYS: Schema = {"type": "integer", "minimum": 1, "maximum": 30}
+CURRENCY: Schema = {"type": "string", "pattern": "^[A-Z]{3}$"}
+INSTANT: Schema = {"type": "string", "format": "date-time", "pattern": r"Z$"}
+REFERENCE: Schema = {"type": "string", "pattern": "^req_[0-9a-f]{24}$"}
+ANYTHING: Schema = {"type": "object"}
+_REVENUE = ("gross", "taken_back", "net")
+
+_LINK = closed({
+    "id": ID, "url_id": ID, "domain_id": ID, "domain": TEXT, "short_code": TEXT, "short_url": TEXT,
+    "long_url": TEXT, "canonical_url": TEXT, "destination_host": TEXT, "destination_host_unicode": TEXT,
+    "title": maybe(TEXT), "notes": maybe(TEXT), "tags": many(TEXT),
+    "utm": closed(dict.fromkeys(UTM_NAMES, TEXT), optional=tuple(UTM_NAMES)),
+    "status": one_of("active", "disabled", "expired"), "taken_down": FLAG, "archived": FLAG,
+    "expires_at": maybe(INSTANT), "clicks_max": maybe(COUNT), "clicks_used": maybe(COUNT),
+    "password_protected": FLAG, "redirect_status_code": one_of(301, 302), "conversion_tracking": FLAG,
+    "conversion_window_days": maybe(DAYS), "append_token": one_of("auto", "always", "never"),
+    "token_suppressed": maybe(one_of(*SUPPRESSED)), "forward_query": FLAG, "clicks": COUNT,
+    "created_at": INSTANT, "updated_at": INSTANT,
+})  # fmt: skip
+_MADE = {"url_id": ID, "id": ID, "short_url": TEXT, "short_code": TEXT, "link": ref("Link")}
+_DOMAIN = {
+    "id": ID, "domain_name": TEXT, "domain_name_unicode": TEXT, "status": one_of(*get_args(Status)),
+    "ready_for_traffic": FLAG, "shared": FLAG, "root_url": maybe(TEXT), "not_found_url": maybe(TEXT),
+    "expired_url": maybe(TEXT),
+    "verification": maybe(closed({
+        "record_type": one_of("TXT"), "record_name": TEXT, "record_value": TEXT,
+        "status": maybe(one_of(*get_args(Finding))), "checked_at": maybe(INSTANT), "proved_at": maybe(INSTANT),
+    })),
+    "created_at": INSTANT,
+}  # fmt: skip
+_WORKSPACE = {
+    "workspace_id": ID, "name": TEXT, "plan": one_of(*PLANS), "surfaces": many(one_of(*SURFACES)),
+    "conversion_window_days": DAYS, "privacy": one_of("standard", "strict"), "timezone": TEXT,
+    "created_at": INSTANT,
+}  # fmt: skip
+_FIELD_ERROR = closed({"field": TEXT, "code": one_of(*FIELD_CODES), "message": TEXT})
+_PROBLEM: Schema = {
+    "type": TEXT, "title": TEXT, "status": WHOLE, "detail": TEXT, "code": one_of(*CODES),
+    "support_reference": REFERENCE, "errors": many(ref("FieldError")),
+    "scope": one_of(*SCOPES), "surface": one_of(*SURFACES),
+}  # fmt: skip
+_EVENT = closed({
+    "id": ID, "event_id": TEXT, "event_name": one_of(*sorted(EVENT_NAMES)), "mode": one_of("live", "test"),
+    "event_time": INSTANT, "received_at": INSTANT, "value": maybe(AMOUNT), "value_minor": maybe(COUNT),
+    "currency": maybe(CURRENCY), "order_id": maybe(TEXT), "external_id": maybe(TEXT),
+    "related_order_id": maybe(TEXT), "related_event_id": maybe(TEXT), "quantity": maybe(COUNT),
+    "metadata": maybe(ANYTHING),
+})  # fmt: skip
+_ATTRIBUTION = closed({
+    "status": one_of("attributed", "unattributed", "pending"),
+    "method": maybe(one_of("click_id", "external_id", "related")),
+    "reason": maybe(one_of(
+        "token_malformed", "token_forged", "token_other_workspace", "before_click", "outside_window",
+        "external_id_unknown", "no_identity", "related_pending", "related_invalid",
+    )),
+    "link_id": maybe(ID), "click_id": maybe(ID), "variant": maybe(TEXT), "clicked_at": maybe(INSTANT),
+    "window_days": maybe(DAYS),
+})  # fmt: skip
+_SETTLEMENT = closed({
+    "status": one_of("settled", "pending", "excess", "mismatch"), "currency": maybe(CURRENCY),
+    "applied": AMOUNT, "applied_minor": COUNT, "excess": AMOUNT, "excess_minor": COUNT,
+    "remaining": maybe(AMOUNT), "remaining_minor": maybe(WHOLE),
+})  # fmt: skip
+_AMOUNTS = (*_REVENUE, "excess")
+_ORDER = closed({
+    "currency": maybe(CURRENCY), **dict.fromkeys(_AMOUNTS, AMOUNT), **{f"{n}_minor": WHOLE for n in _AMOUNTS},
+    "sales": many(TEXT), "follow_ons": many(TEXT), "reinstatements": many(TEXT),
+})  # fmt: skip
+_STANDING = {"event": ref("Event"), "attribution": ref("Attribution"), "settlement": maybe(ref("Settlement"))}
+_RECORDED = {
+    "status": one_of("recorded", "valid"), "duplicate": FLAG, **_STANDING, "support_reference": REFERENCE,
+    "differences": many(TEXT),
+}  # fmt: skip
+_FIGURES = {
+    "clicks": maybe(COUNT), "tracked_clicks": maybe(COUNT), "unique_clicks": maybe(COUNT),
+    **dict.fromkeys(("leads", "sales", "refunds", "cancellations", "reversals", "reinstatements", "attributed"), COUNT),
+    "attribution_rate": maybe({"type": "number", "minimum": 0}),
+    "revenue": many(closed({
+        "currency": TEXT, **dict.fromkeys(_REVENUE, AMOUNT), **{f"{name}_minor": WHOLE for name in _REVENUE},
+    })),
+}  # fmt: skip
+_PAGE_CURSOR = maybe(TEXT)
+_TOUCH = one_of("short_link_click", "qr_scan")
+
+SCHEMAS: dict[str, Schema] = {
+    "Link": _LINK,
+    "LinkAnswer": closed({"link": ref("Link")}),
+    "LinkMade": closed(_MADE),
+    "LinkMadeBefore": closed({**_MADE, "idempotent": {"const": True}}),
+    "LinkPage": closed({"links": many(ref("Link")), "next_cursor": _PAGE_CURSOR}),
+    "Deleted": closed({"deleted": {"const": True}}),
+    "LinkHistory": closed({"changes": many(closed({
+        "changed_at": INSTANT, "actor": TEXT, "action": one_of(*get_args(Action)),
+        "before": ANYTHING, "after": ANYTHING,
+    })), "next_cursor": maybe(COUNT)}),
+    "LinkAnalytics": closed({
+        "link_id": ID, "range_days": COUNT, "from": TEXT, "to": TEXT, "timezone": TEXT,
+        "touch_type": maybe(_TOUCH), "include_bots": FLAG,
+        "totals": closed({"clicks": COUNT, "tracked_clicks": COUNT, "unique_clicks": maybe(COUNT), "bots": COUNT}),
+        "by_day": many(closed({"day": {"type": "string", "format": "date"}, "clicks": COUNT})),
+        "breakdowns": closed(dict.fromkeys(BREAKDOWNS, many(closed({"key": maybe(TEXT), "clicks": COUNT})))),
+    }),
+    "BulkRow": BulkRow.model_json_schema(ref_template="#/components/schemas/{model}"),
+    "BulkResults": closed({"results": many({"anyOf": [
+        closed({"client_row_id": maybe(TEXT), "http_status": one_of(200, 201), "idempotent": FLAG, **_MADE}),
+        closed(
+            {"client_row_id": maybe(TEXT), "http_status": WHOLE, **_PROBLEM}, optional=("scope", "surface")
+        ),
+    ]})}),
+    "SlugAvailable": closed({"available": {"const": True}}),
+    "SlugRefused": closed({**_PROBLEM, "available": {"const": False}}, optional=("scope", "surface", "available")),
+    "Domain": closed(_DOMAIN),
+    "DomainAnswer": closed({**_DOMAIN, "domain": ref("Domain")}),
+    "DomainList": closed({"domains": many(ref("Domain"))}),
+    "DomainVerified": closed({
+        "verified": FLAG, "verification_status": one_of(*get_args(Finding)), "ready_for_traffic": FLAG,
+        "domain_status": one_of(*get_args(Status)), "domain_id": ID, "domain_name": TEXT,
+    }),
+    "BlockedHost": closed({"host": TEXT, "host_unicode": TEXT, "reason": maybe(TEXT), "created_at": INSTANT}),
+    "BlockedHostAnswer": closed({"blocked_host": ref("BlockedHost")}),
+    "BlockedHostList": closed({"blocked_hosts": many(ref("BlockedHost"))}),
+    "Workspace": closed(_WORKSPACE),
+    "WorkspaceAnswer": closed({**_WORKSPACE, "workspace": ref("Workspace")}),
+    "Whoami": closed({
+        "account_id": ID, "workspace_id": ID, "workspace_name": TEXT, "plan": one_of(*PLANS),
+        "surfaces": many(one_of(*SURFACES)),
+    }),
+    "Event": _EVENT,
+    "Attribution": _ATTRIBUTION,
+    "Settlement": _SETTLEMENT,
+    "Order": _ORDER,
+    "Conversion": closed(
+        {**_STANDING, "support_reference": REFERENCE, "order": maybe(ref("Order"))}, optional=("order",)
+    ),
+    "ConversionPage": closed({"conversions": many(closed(_STANDING)), "next_cursor": _PAGE_CURSOR}),
+    "TestLedgerEmptied": closed({"deleted": COUNT}),
+    "Recorded": closed(_RECORDED, optional=("differences",)),
+    "BatchRecorded": closed({
+        "results": many({"anyOf": [
+            closed({"http_status": one_of(200, 201), **_RECORDED}, optional=("differences",)),
+            closed({"http_status": WHOLE, **_PROBLEM}, optional=("scope", "surface")),
+        ]}),
+        "support_reference": REFERENCE,
+    }),
+    "Report": closed({
+        "from": TEXT, "to": TEXT, "timezone": TEXT, "by": one_of(*BYS), "clock": one_of("event", "click"),
+        "mode": one_of("live", "test"), "as_of": maybe(INSTANT),
+        "rows": many(closed({"key": TEXT, "label": TEXT, **_FIGURES})), "totals": closed(_FIGURES),
+        "unattributed": closed({**_FIGURES, "reasons": {"type": "object", "additionalProperties": COUNT}}),
+        "fresh_as_of": INSTANT, "next_cursor": _PAGE_CURSOR,
+    }),
+    "Health": closed({"status": one_of("ok"), "version": TEXT, "time": INSTANT, "clock_offset_s": WHOLE}),
+    "Readiness": closed({"ready": FLAG, "records": one_of("ok", "unavailable", "refuses writes")}),
+    "FieldError": _FIELD_ERROR,
+    "Problem": closed(_PROBLEM, optional=("scope", "surface")),
+}  # fmt: skip
