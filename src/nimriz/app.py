@@ -16,27 +16,31 @@ import structlog
 import nimriz
 from nimriz.base.clock import Clock, to_rfc3339
 from nimriz.config import Settings
-from nimriz.core import changes, creation, credentials, ledger, links, slugs
+from nimriz.core import changes, creation, credentials, domains, ledger, links, slugs
 from nimriz.core.attribution import TokenReader
 from nimriz.core.destinations import Policy
 from nimriz.core.intake import Answer, Authentic
 from nimriz.core.mode import MODES
 from nimriz.core.recording import Recorder
+from nimriz.core.verification import Terms
 from nimriz.installation import ClickLogs, Installation, open_installation
 from nimriz.parent import die_with_parent
 from nimriz.store.batch import Batcher
 from nimriz.store.db import Database, StoreError, Tx
-from nimriz.web import metrics
+from nimriz.web import metrics, operations
 from nimriz.web.api import app as api
 from nimriz.web.api.desk import Desk
 from nimriz.web.body import Bodies
 from nimriz.web.clicklog import ClickLog
 from nimriz.web.conversions import Conversions
 from nimriz.web.front import Front, Starting
+from nimriz.web.gate import Gate
 from nimriz.web.limits import Buckets
+from nimriz.web.lookups import Lookups
 from nimriz.web.memory import Memory
 from nimriz.web.metrics import Counters
 from nimriz.web.redirect import Redirect
+from nimriz.web.turnstile import Turnstile
 
 LINK_OWNERS_MAX = 100_000
 REPORTS_MAX = 2
@@ -87,7 +91,8 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         stack.callback(logs.close)
         memory = Memory(
             records, installation.vault, counters,
-            signposts_max=settings.signposts_max, misses_max=settings.misses_max,
+            signposts_max=settings.signposts_max, signpost_bytes_max=settings.signpost_bytes_max,
+            misses_max=settings.misses_max,
         )  # fmt: skip
         await memory.start()
         stack.push_async_callback(memory.stop)
@@ -111,6 +116,13 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         used: set[str] = set()
         tidying = asyncio.create_task(_tidy(installation, recorder, counters, used))
         stack.callback(tidying.cancel)
+        lookups = Lookups(
+            records, clock, counters,
+            Terms(settings.vouched_names, settings.addresses_of_domains), settings.name_servers,
+        )  # fmt: skip
+        stack.callback(lookups.close)
+        watching = asyncio.create_task(lookups.watch(settings.domain_recheck_s * 1000))
+        stack.callback(watching.cancel)
         gauges: dict[str, tuple[str, object]] = {
             "clicks_queued": ("Clicks that wait for the disk.", lambda: click_log.queued),
             "conversions_queued": ("Deliveries that wait for the disk.", lambda: batcher.queued),
@@ -119,7 +131,10 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         }
         if settings.metrics_port:
             try:
-                server, _ = metrics.listen(counters, gauges, settings.metrics_host, settings.metrics_port)
+                server, _ = operations.listen(
+                    metrics.application(counters, gauges), lambda name: _has_traffic(installation, name),
+                    settings.metrics_host, settings.metrics_port,
+                )  # fmt: skip
                 stack.callback(server.server_close)
                 stack.callback(server.shutdown)
             except OSError as error:
@@ -132,16 +147,22 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             clock,
             settings.base_url,
             Policy(installation.hosts.application, settings.private_destinations),
+            lookups,
             asyncio.Semaphore(REPORTS_MAX),
         )
         bodies = Bodies(counters, timeout_s=settings.body_timeout_s, in_flight_max=settings.body_bytes_in_flight_max)
+        plain_host = "" if settings.base_url.startswith("https:") else installation.hosts.default_domain
+        gate = Gate(installation.vault, bodies, clock, counters, plain_host)
+        stack.callback(gate.close)
+        turnstile = Turnstile(records, clock)
+        stack.push_async_callback(turnstile.close)
         # What is here now stays; the collector need not look at it again.
         gc.collect()
         gc.freeze()
         yield Front(
             installation.hosts,
             memory,
-            Redirect(memory, installation.keyring, click_log, clock, counters),
+            Redirect(memory, installation.keyring, click_log, gate, turnstile, clock, counters),
             Conversions(
                 memory, recorder, batcher, clock, counters,
                 Buckets(settings.address_rate_per_s, settings.conversion_rate_per_s),
@@ -152,6 +173,13 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             lambda: _ready(records, recorder),
         )  # fmt: skip
         log.info("stopping")
+
+
+def _has_traffic(installation: Installation, host: str) -> bool:
+    """Whether visitors come to this host by right. Raises StoreError."""
+    return host in installation.hosts.application or installation.records.read(
+        lambda tx: domains.may_have_certificate(tx, host)
+    )
 
 
 def _health(clock: Clock) -> dict[str, object]:

@@ -60,7 +60,12 @@ CODES: dict[str, Code] = {
     "link_not_found": Code(404, "Link not found", "No link of this workspace has this id."),
     "conversion_not_found": Code(404, "Conversion not found", "No event of this workspace has this event_id."),
     "domain_not_found": Code(404, "Domain not found", "No domain of this workspace has this id."),
-    "domain_taken": Code(409, "Domain taken", "This name is registered already; only its owner can give it back."),
+    "domain_taken": Code(
+        409, "Domain taken", "Your workspace has this name already, or it belongs to the installation."
+    ),
+    "domain_pending": Code(
+        409, "Domain pending", "This name is not proved yet, so there is nothing to switch off; delete it instead."
+    ),
     "domain_in_use": Code(409, "Domain in use", "Delete the links on this domain first."),
     "blocked_host_not_found": Code(404, "Blocked host not found", "This host is not on the workspace's block list."),
     "slug_taken": Code(409, "Slug taken", "Choose another slug."),
@@ -82,6 +87,7 @@ FIELD_CODES: dict[str, str] = {
     "field_type": "This field has another type.",
     "field_length": "This is too short or too long.",
     "host_malformed": "A host name such as go.example.com, without scheme, port or path.",
+    "timezone_unknown": "An IANA time zone such as Europe/Berlin.",
     "instant_malformed": "ISO 8601, such as 2026-11-30T12:00:00Z.",
     "value_precision": "More significant fraction digits than the currency has.",
     "value_negative": "Amounts are not negative; a refund is its own event.",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 import msgspec
 
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.money import to_decimal
-from nimriz.core import destinations, signposts
+from nimriz.core import destinations, dns, signposts
 from nimriz.core.attribution import Verdict
+from nimriz.core.blocklist import BlockedHost
 from nimriz.core.conversions import Conversion, Order
-from nimriz.core.domains import Domain
+from nimriz.core.domains import SHARED, Domain
 from nimriz.core.history import Entry
 from nimriz.core.intake import Recorded
 from nimriz.core.ledger import Outcome
@@ -20,6 +22,7 @@ from nimriz.core.links import Link
 from nimriz.core.mode import Mode
 from nimriz.core.persons import Readable
 from nimriz.core.settlement import Settlement
+from nimriz.core.workspaces import Workspace
 
 
 def event(mode: Mode, outcome: Outcome, readable: Readable) -> dict[str, object]:
@@ -192,10 +195,50 @@ def change(entry: Entry) -> dict[str, object]:
 
 
 def domain(stored: Domain) -> dict[str, object]:
-    """A domain."""
+    """A domain, with what its workspace has to put into the DNS; the shared one needs no proof."""
+    shared = stored.workspace_id == SHARED
+    verification = {
+        "record_type": "TXT",
+        "record_name": dns.challenge_name(stored.domain_name),
+        "record_value": stored.challenge,
+        "status": stored.finding or None,
+        "checked_at": None if stored.checked_at_ms is None else to_rfc3339(stored.checked_at_ms),
+        "proved_at": None if stored.proved_at_ms is None else to_rfc3339(stored.proved_at_ms),
+    }
     return {
         "id": stored.domain_id,
         "domain_name": stored.domain_name,
+        "domain_name_unicode": destinations.for_people(stored.domain_name),
         "status": stored.status,
         "ready_for_traffic": stored.ready,
+        "shared": shared,
+        "root_url": stored.root_url or None,
+        "not_found_url": stored.not_found_url or None,
+        "expired_url": stored.expired_url or None,
+        "verification": None if shared else verification,
+        "created_at": to_rfc3339(stored.created_at_ms),
+    }
+
+
+def workspace(stored: Workspace, surfaces: Iterable[str]) -> dict[str, object]:
+    """A workspace."""
+    return {
+        "workspace_id": stored.workspace_id,
+        "name": stored.name,
+        "plan": stored.plan,
+        "surfaces": sorted(surfaces),
+        "conversion_window_days": stored.conversion_window_days,
+        "privacy": stored.privacy,
+        "timezone": stored.timezone,
+        "created_at": to_rfc3339(stored.created_at_ms),
+    }
+
+
+def blocked_host(stored: BlockedHost) -> dict[str, object]:
+    """A host of a block list."""
+    return {
+        "host": stored.host,
+        "host_unicode": destinations.for_people(stored.host),
+        "reason": stored.reason or None,
+        "created_at": to_rfc3339(stored.created_at_ms),
     }

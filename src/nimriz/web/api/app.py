@@ -15,8 +15,9 @@ import nimriz
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_reference
 from nimriz.store.db import StoreError
-from nimriz.web.api import bulk, conversions, links, reports, updates, workspace
+from nimriz.web.api import blocklist, bulk, conversions, domains, link_analytics, links, qr, reports, updates, workspace
 from nimriz.web.api.desk import Desk
+from nimriz.web.api.document import Document
 from nimriz.web.api.door import Door
 from nimriz.web.api.refusals import invalid, refusal
 from nimriz.web.body import Bodies
@@ -30,7 +31,9 @@ _BY_STATUS = {404: "not_found", 405: "method_not_allowed"}
 
 def build(desk: Desk, bodies: Bodies) -> Application:
     """The application behind its door. Its endpoints find the Desk in `app.state.desk`."""
-    return Door(endpoints(desk), desk.memory, bodies)
+    app = endpoints(desk)
+    document = Document(app, desk.base_url)
+    return Door(app, desk.memory, bodies, {"/api/openapi.json": document.as_json, "/api/docs": document.as_page})
 
 
 def endpoints(desk: Desk) -> FastAPI:
@@ -45,8 +48,17 @@ def endpoints(desk: Desk) -> FastAPI:
     )
     app.state.desk = desk
     routers = (
-        workspace.router, links.router, bulk.router, updates.router, conversions.router, reports.router,
-    )  # fmt: skip
+        workspace.router,
+        domains.router,
+        blocklist.router,
+        links.router,
+        link_analytics.router,
+        qr.router,
+        bulk.router,
+        updates.router,
+        conversions.router,
+        reports.router,
+    )
     for router in routers:
         app.include_router(router)
     app.state.endpoints = [route for router in routers for route in router.routes]

@@ -54,14 +54,14 @@ async def shorten_bulk(request: Request, bulk: BulkRows) -> Response:
         return creation.create_many(tx, key.workspace_id, orders, desk.policy, actor, now_ms)
 
     results = await desk.write(write)
-    return answer(
-        {
-            "results": [
-                {"client_row_id": _row_id(row), **_result(made, desk, now_ms)}
-                for row, made in zip(bulk.rows, results, strict=True)
-            ]
-        }
-    )
+
+    def spelled() -> list[dict[str, object]]:
+        return [
+            {"client_row_id": _row_id(row), **_result(made, desk, now_ms)}
+            for row, made in zip(bulk.rows, results, strict=True)
+        ]
+
+    return answer({"results": await asyncio.to_thread(spelled)})
 
 
 def _read(raw: dict[str, Any]) -> Order:

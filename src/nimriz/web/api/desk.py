@@ -19,6 +19,7 @@ from nimriz.core.vault import Vault
 from nimriz.store.db import Database, Tx
 from nimriz.web.api.door import CALLER
 from nimriz.web.http import encode
+from nimriz.web.lookups import Lookups
 from nimriz.web.memory import Memory
 
 Result = TypeVar("Result")
@@ -35,6 +36,7 @@ class Desk:
     clock: Clock
     base_url: str
     policy: Policy
+    lookups: Lookups
     # Reports read much; a few at a time leave threads to everybody else.
     reporting: asyncio.Semaphore
 

@@ -54,6 +54,12 @@ def read_period(from_text: str, to_text: str, timezone: str, now_ms: int) -> Per
     return Period(from_text, to_text, from_ms, to_ms, zone)
 
 
+def the_last(days: int, timezone: str, now_ms: int) -> tuple[str, str]:
+    """The first and the last of so many days, today included. The time zone is one that is known."""
+    today = datetime.fromtimestamp(now_ms // 1000, ZoneInfo(timezone)).date()
+    return (today - timedelta(days=days - 1)).isoformat(), today.isoformat()
+
+
 def _instant(text: str, field: str, zone: ZoneInfo, days_after: int) -> int:
     if not _DAY.fullmatch(text):
         try:
