@@ -286,7 +286,7 @@ def test_every_reason_is_in_plain_words() -> None:
     suppressed = {case["reason"] for case in cases if case.get("reason")}
     assert suppressed
     marketer, engineer = read("docs/guides/marketer.md"), read("docs/guides/engineer.md")
-    assert first_cells(marketer, under="When no token is appended") == {*suppressed, "owner", "bot"}
+    assert first_cells(marketer, under="When no token is appended") == {*suppressed, "owner", "bot", "privacy"}
     judged = first_cells(engineer, under="Attribution")
     assert judged >= {"no_identity", "external_id_unknown", "outside_window", "before_click", "related_pending"}
     assert first_cells(marketer, under="What counts as attributed") == judged

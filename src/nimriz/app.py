@@ -8,23 +8,27 @@ import gc
 import logging
 import os
 import sys
-import time
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
 import nimriz
+from nimriz import chores
 from nimriz.base.clock import Clock, to_rfc3339
 from nimriz.config import Settings
-from nimriz.core import changes, creation, credentials, domains, ledger, links, slugs
+from nimriz.core import changes, domains, links
+from nimriz.core.agents import Agents
 from nimriz.core.attribution import TokenReader
 from nimriz.core.destinations import Policy
 from nimriz.core.intake import Answer, Authentic
-from nimriz.core.mode import MODES
+from nimriz.core.logbook import Logbook
+from nimriz.core.places import Places
 from nimriz.core.recording import Recorder
 from nimriz.core.verification import Terms
+from nimriz.core.visitors import DayKeys
 from nimriz.installation import ClickLogs, Installation, open_installation
-from nimriz.parent import die_with_parent
+from nimriz.parent import die_with_parent, on_stop
 from nimriz.store.batch import Batcher
 from nimriz.store.db import Database, StoreError, Tx
 from nimriz.web import metrics, operations
@@ -33,6 +37,7 @@ from nimriz.web.api.desk import Desk
 from nimriz.web.body import Bodies
 from nimriz.web.clicklog import ClickLog
 from nimriz.web.conversions import Conversions
+from nimriz.web.feed import Feed
 from nimriz.web.front import Front, Starting
 from nimriz.web.gate import Gate
 from nimriz.web.limits import Buckets
@@ -41,13 +46,13 @@ from nimriz.web.memory import Memory
 from nimriz.web.metrics import Counters
 from nimriz.web.redirect import Redirect
 from nimriz.web.turnstile import Turnstile
+from nimriz.web.visitor import VisitorReader
 
 LINK_OWNERS_MAX = 100_000
 REPORTS_MAX = 2
+HASHING_THREADS = 2
 _SWITCH_S = 0.0005
 _GC_THRESHOLDS = (20_000, 20, 20)
-_TIDY_EVERY_S = 1.0
-_FORGET_EVERY_S = 600.0
 
 log = structlog.get_logger()
 
@@ -96,8 +101,15 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         )  # fmt: skip
         await memory.start()
         stack.push_async_callback(memory.stop)
+        places, days = Places(settings.geo_file), DayKeys(settings.day_key_path, clock.now_ms())
+
+        def skipped(count: int) -> None:
+            counters.agents_skipped += count
+
+        logbook = Logbook(logs.own, Agents(), places, days, skipped)
+        stack.callback(logbook.close)
         click_log = ClickLog(
-            logs.own, counters, wait_ms_max=settings.click_wait_ms_max,
+            logbook, counters, wait_ms_max=settings.click_wait_ms_max,
             batch_max=settings.click_batch_max, queue_max=settings.click_queue_max,
         )  # fmt: skip
         stack.push_async_callback(click_log.close)
@@ -114,8 +126,12 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         )  # fmt: skip
         stack.push_async_callback(batcher.close)
         used: set[str] = set()
-        tidying = asyncio.create_task(_tidy(installation, recorder, counters, used))
-        stack.callback(tidying.cancel)
+        for chore in (
+            chores.tidy(installation, logs.own, recorder, counters, used),
+            chores.forget(installation, logs.all, counters),
+            chores.watch_files(places, days, clock.now_ms),
+        ):
+            stack.callback(asyncio.create_task(chore).cancel)
         lookups = Lookups(
             records, clock, counters,
             Terms(settings.vouched_names, settings.addresses_of_domains), settings.name_servers,
@@ -123,8 +139,13 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         stack.callback(lookups.close)
         watching = asyncio.create_task(lookups.watch(settings.domain_recheck_s * 1000))
         stack.callback(watching.cancel)
+        feed = Feed(logs.all, clock.now_ms)
+        # The server waits for answers that are under way, and a stream would be for ever.
+        on_stop(feed.close)
         gauges: dict[str, tuple[str, object]] = {
             "clicks_queued": ("Clicks that wait for the disk.", lambda: click_log.queued),
+            "agents_unread": ("Clicks whose user agent is still to be read.", lambda: logbook.unread),
+            "listeners": ("Streams of clicks that are open.", lambda: feed.listening),
             "conversions_queued": ("Deliveries that wait for the disk.", lambda: batcher.queued),
             "signposts_remembered": ("Links in memory.", lambda: len(memory.signposts)),
             "misses_remembered": ("Slugs in memory that lead nowhere.", lambda: len(memory.misses)),
@@ -139,6 +160,8 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
                 stack.callback(server.shutdown)
             except OSError as error:
                 log.warning("metrics_listener_not_opened", port=settings.metrics_port, error=error.strerror)
+        hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="hashing")
+        stack.callback(hashing.shutdown, wait=False, cancel_futures=True)
         desk = Desk(
             records,
             logs.all,
@@ -148,11 +171,14 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             settings.base_url,
             Policy(installation.hosts.application, settings.private_destinations),
             lookups,
+            feed,
             asyncio.Semaphore(REPORTS_MAX),
+            hashing,
         )
         bodies = Bodies(counters, timeout_s=settings.body_timeout_s, in_flight_max=settings.body_bytes_in_flight_max)
         plain_host = "" if settings.base_url.startswith("https:") else installation.hosts.default_domain
-        gate = Gate(installation.vault, bodies, clock, counters, plain_host)
+        visitors = VisitorReader(settings.proxies, settings.country_header.lower().encode())
+        gate = Gate(installation.vault, bodies, visitors, clock, counters, plain_host)
         stack.callback(gate.close)
         turnstile = Turnstile(records, clock)
         stack.push_async_callback(turnstile.close)
@@ -162,9 +188,12 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         yield Front(
             installation.hosts,
             memory,
-            Redirect(memory, installation.keyring, click_log, gate, turnstile, clock, counters),
+            Redirect(
+                memory, installation.keyring, click_log, gate, turnstile, visitors, clock, counters,
+                signals_honoured=settings.privacy_signals,
+            ),
             Conversions(
-                memory, recorder, batcher, clock, counters,
+                memory, recorder, batcher, visitors, clock, counters,
                 Buckets(settings.address_rate_per_s, settings.conversion_rate_per_s),
                 bodies, used, wait_ms_max=settings.conversion_wait_ms_max,
             ),
@@ -211,33 +240,3 @@ def _try_to_write(tx: Tx) -> None:
         "on conflict (name) do update set value = excluded.value",
         {"value": os.urandom(16)},
     )
-
-
-async def _tidy(installation: Installation, recorder: Recorder, counters: Counters, used: set[str]) -> None:
-    """What is done in the background: the docket, the last use of secrets, and what may be forgotten."""
-    forgotten_s = 0.0
-    while True:
-        await asyncio.sleep(_TIDY_EVERY_S)
-        try:
-            for mode in MODES:
-                counters.docket_worked_off += await asyncio.to_thread(recorder.work_off, mode)
-            now_ms = installation.clock.now_ms()
-            if used:
-                seen = set(used)
-                used.clear()
-                await asyncio.to_thread(
-                    installation.records.write, lambda tx, s=seen, n=now_ms: credentials.mark_used(tx, s, n)
-                )
-            if time.monotonic() - forgotten_s > _FORGET_EVERY_S:
-                forgotten_s = time.monotonic()
-                await asyncio.to_thread(installation.records.write, lambda tx, n=now_ms: _forget(tx, n))
-        except Exception as error:
-            log.error("tidying_failed", error=type(error).__name__)
-
-
-def _forget(tx: Tx, now_ms: int) -> None:
-    changes.forget_old(tx, now_ms)
-    slugs.forget_old(tx, now_ms)
-    creation.forget_old(tx, now_ms)
-    for mode in MODES:
-        ledger.forget_keys(tx, mode, now_ms)

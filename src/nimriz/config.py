@@ -7,18 +7,22 @@ a test fails when one is missing there.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, Field
+import ada_url
+from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nimriz.base.errors import Refused
-from nimriz.core import dns, domains
+from nimriz.core import addresses, dns, domains
+from nimriz.core.addresses import Proxies
 from nimriz.core.dns import Server
 
 Value = TypeVar("Value")
+_ORIGIN = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[^/\\?#@:\[\]\s]+)(?::[0-9]+)?/?", re.IGNORECASE)
 
 
 def _read_each(text: str, read: Callable[[str], Value]) -> tuple[Value, ...]:
@@ -31,6 +35,20 @@ def _read_each(text: str, read: Callable[[str], Value]) -> tuple[Value, ...]:
 
 def _address(text: str) -> str:
     return str(ipaddress.ip_address(text))
+
+
+def _origin(text: str) -> str:
+    """Scheme, host and port of a URL that has nothing else, in their canonical form. Raises ValueError."""
+    if not text:
+        return text
+    try:
+        url = ada_url.URL(text)
+    except UnicodeEncodeError:
+        raise ValueError("not a URL") from None
+    # What was written otherwise and means the same, an empty user or query for example, is refused as well.
+    if not _ORIGIN.fullmatch(text) or url.protocol not in ("http:", "https:") or url.hostname.endswith("."):
+        raise ValueError("not scheme, host and port")
+    return url.origin
 
 
 def _list_of(read: Callable[[str], object]) -> AfterValidator:
@@ -51,7 +69,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("nimriz-data")
     master_key: str = Field(default="", repr=False)
     master_key_file: Path | None = None
-    app_url: str = ""
+    app_url: Annotated[str, AfterValidator(_origin)] = ""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65_535)
     metrics_host: str = "127.0.0.1"
@@ -62,6 +80,13 @@ class Settings(BaseSettings):
     domain_addresses: Annotated[str, _list_of(_address)] = ""
     domain_recheck_s: int = Field(default=86_400, ge=1)
     dns_servers: Annotated[str, _list_of(dns.read_server)] = ""
+    trusted_proxies: str = ""
+    trusted_proxy_count: int = Field(default=0, ge=0, le=addresses.HOPS_MAX)
+    trusted_proxy_header: str = Field(default=addresses.X_FORWARDED_FOR, pattern="^(x-forwarded-for|forwarded)$")
+    country_header: str = Field(default="", pattern="^[A-Za-z0-9-]*$")
+    geo_file: Path | None = None
+    day_key_file: Path | None = None
+    privacy_signals: bool = False
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     click_wait_ms_max: int = Field(default=250, ge=0)
@@ -92,6 +117,25 @@ class Settings(BaseSettings):
         return data_dir.with_name(data_dir.name + ".master-key")
 
     @property
+    def day_key_path(self) -> Path:
+        """Where the key of the day lies: beside the data directory, so that no copy of the data takes it along."""
+        if self.day_key_file is not None:
+            return self.day_key_file
+        data_dir = self.data_dir.absolute()
+        return data_dir.with_name(data_dir.name + ".day-key")
+
+    @property
+    def proxies(self) -> Proxies:
+        """Whom to believe about where a request comes from."""
+        return addresses.read_proxies(self.trusted_proxies, self.trusted_proxy_count, self.trusted_proxy_header)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_can_be_read(cls, text: str) -> str:
+        addresses.read_proxies(text, 0)
+        return text
+
+    @property
     def vouched_names(self) -> frozenset[str]:
         """Domains that need no proof."""
         return frozenset({"localhost", *_read_each(self.ready_domains, domains.read_name)})
@@ -109,4 +153,9 @@ class Settings(BaseSettings):
     @property
     def base_url(self) -> str:
         """The application's own URL, without a slash at its end."""
-        return (self.app_url or f"http://localhost:{self.port}").rstrip("/")
+        return self.app_url or f"http://localhost:{self.port}"
+
+    @property
+    def app_host(self) -> str:
+        """The host of the application's own URL, in its ASCII form; an IPv6 address stands in brackets."""
+        return ada_url.URL(self.base_url).hostname

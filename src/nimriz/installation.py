@@ -6,7 +6,6 @@ import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from nimriz.base.clock import Clock
 from nimriz.base.tokens import Keyring
@@ -49,7 +48,7 @@ def open_installation(settings: Settings) -> Installation:
     opened = Vault(key)
     os.umask(0o077)  # What is made from here on is its owner's alone.
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    hosts = hosts_of((urlsplit(settings.base_url).hostname or "localhost").lower())
+    hosts = hosts_of(settings.app_host)
     records = Sqlite(path, secure_delete=True)
 
     def prepare(tx: Tx) -> Keyring:

@@ -1,4 +1,7 @@
-"""Workers die with their parent: a killed main process must not leave a second generation that answers."""
+"""Workers die with their parent: a killed main process must not leave a second generation that answers.
+
+And they hear when it tells them to stop, before the server begins to wait for what is under way.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ import signal
 import sys
 import threading
 import time
+from asyncio import get_running_loop
+from collections.abc import Callable
+from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
 _LOOK_EVERY_S = 0.2
@@ -28,6 +34,21 @@ def die_with_parent() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
     else:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def on_stop(fn: Callable[[], None]) -> None:
+    """Have `fn` called in the event loop when this process is told to stop; what the signal did before, it does too."""
+    loop = get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+
+        def heard(number: int, frame: FrameType | None, before: object = before) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(fn)
+            if callable(before):
+                before(number, frame)
+
+        signal.signal(number, heard)
 
 
 def _watch(parent: int) -> None:

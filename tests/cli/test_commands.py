@@ -204,6 +204,9 @@ def test_wrong_usage_exits_2_and_makes_nothing(data_dir: Path, line: str) -> Non
 def test_a_setting_that_cannot_be_is_named(data_dir: Path) -> None:
     done = Served(data_dir, {"NIMRIZ_BACKLOG": "many"}).run("workspace", "list", check=False)
     assert sentence(done) == "A setting has a value that it cannot have: NIMRIZ_BACKLOG."
+    for command in ("serve", "doctor"):
+        done = Served(data_dir, {"NIMRIZ_APP_URL": "https://go.example.com/base"}).run(command, check=False)
+        assert sentence(done) == "A setting has a value that it cannot have: NIMRIZ_APP_URL."
 
 
 # --- serve -----------------------------------------------------------------------------------------------------

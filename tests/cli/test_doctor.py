@@ -16,6 +16,7 @@ import pytest
 
 from nimriz.cli import checks
 from nimriz.store.sqlite import SqliteTooOld, refuse_affected_version
+from tests.mmdb import mmdb
 from tests.world import Served, Workspace
 
 
@@ -213,3 +214,37 @@ def test_the_doctor_finds_an_sqlite_that_can_lose_commits(
     assert checks.run(True) == 1
     (sqlite, *_) = json.loads(capsys.readouterr().out)["checks"]
     assert (sqlite["name"], sqlite["status"]) == ("sqlite", "fail")
+
+
+# --- visitors ----------------------------------------------------------------------------------------------------
+
+
+def test_proxies_and_places_are_looked_at(made: Served, tmp_path: Path) -> None:
+    def told(**env: str) -> tuple[str, str]:
+        made.env = {f"NIMRIZ_{name.upper()}": value for name, value in env.items()}
+        checks_made = examine(made)[1]
+        return checks_made["proxies"][0], checks_made["countries"][0]
+
+    assert told() == told(trusted_proxies="127.0.0.1", country_header="CF-IPCountry") == ("ok", "ok")
+    assert told(app_url="https://go.example.com") == told(country_header="CF-IPCountry") == ("warn", "ok")
+    assert told(geo_file=str(tmp_path / "gone.mmdb")) == ("ok", "fail")
+    (tmp_path / "places.mmdb").write_bytes(mmdb({"203.0.113.0/24": {"country": {"iso_code": "DE"}}}))
+    assert told(geo_file=str(tmp_path / "places.mmdb")) == ("ok", "ok")
+
+
+def test_the_key_of_the_day_is_its_owners_and_is_not_made_here(made: Served) -> None:
+    path = made.data_dir.with_name("data.day-key")
+    assert examine(made)[1]["day key"] == ("ok", f"nimriz serve makes it: {path}; keep it out of backups.")
+    assert not path.exists()
+    path.write_bytes(b"anything")
+    path.chmod(0o644)
+    assert examine(made)[1]["day key"] == ("warn", f"Others may read it: chmod 600 {path}")
+    path.chmod(0o600)
+    assert examine(made)[1]["day key"][0] == "ok"
+    path.unlink()
+    path.mkdir()
+    status, told = examine(made)
+    assert (status, told["day key"][0]) == (1, "fail")
+    made.env = {"NIMRIZ_DAY_KEY_FILE": str(path / "gone" / "key")}
+    status, told = examine(made)
+    assert (status, told["day key"][0]) == (1, "fail")

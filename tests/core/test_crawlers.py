@@ -26,7 +26,7 @@ def test_four_in_five_known_crawlers_are_declared() -> None:
 
 
 def test_no_browser_of_a_person_is_declared_a_crawler() -> None:
-    assert len(BROWSERS) >= 60
+    assert len(BROWSERS) > 400
     assert [agent for agent in BROWSERS if is_declared_crawler(agent.encode())] == []
 
 
@@ -47,6 +47,30 @@ def test_no_browser_of_a_person_is_declared_a_crawler() -> None:
 )
 def test_those_who_read_shared_links_most_are_declared(agent: str) -> None:
     assert is_declared_crawler(agent.encode())
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "Mozilla/5.0 (Linux; Android 6.0; Kitchen BOT 7 Build/AP1A) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/98.0 "
+        "Mobile Safari/537.36",
+        "Mozilla/5.0 (Linux; Android 14; Spider Tab) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0 Safari/537.36",
+        "Safari%20Technology%20Preview/20621.1.2 CFNetwork/3800.1 Darwin/24.1.0",
+        "WhatsApp/2.25.1 Android/14 Device/Example-One",
+        "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile "
+        "Safari/537.36 (Ecosia android@140.0.0.0)",
+    ],
+)
+def test_words_of_crawlers_in_the_name_of_what_a_person_holds_declare_nothing(agent: str) -> None:
+    assert not is_declared_crawler(agent.encode())
+
+
+def test_a_crawler_that_pretends_to_be_a_phone_is_declared() -> None:
+    phone = (
+        b"Mozilla/5.0 (Linux; Android 8.0; Pixel 2 Build/OPD3; %s) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/81.0"
+    )
+    for name in (b"Storebot-Google/1.0", b"compatible; somebot", b"Somebot/1.0", b"+https://example.com/somebot"):
+        assert is_declared_crawler(phone % name), name
 
 
 @pytest.mark.parametrize("agent", [b"", b"curl/8.14.1", b"python-requests/2.32.3", b"\xff\xfe\x00"])

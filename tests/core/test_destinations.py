@@ -47,6 +47,10 @@ def refusal(records: Sqlite, long_url: str, policy: Policy = PUBLIC) -> str:
         "ftp://shop.example",
         "https:shop.example",
         r"https:\\shop.example",
+        r"https://shop.example\@evil.example/",
+        r"https://shop.example\.evil.example",
+        r"https://shop.example\path",
+        "https:///shop.example/",
         "https://",
         "https://user:pass@shop.example/",
         "https://user@shop.example/",
@@ -105,12 +109,37 @@ def test_a_link_leads_to_no_short_domain_of_the_installation_but_a_mere_claim_bl
     assert refusal(records, "https://www.go.example/x") == ""
 
 
+def test_a_claim_of_its_own_blocks_a_workspace_which_would_go_round_in_circles_once_it_is_ready(
+    records: Sqlite,
+) -> None:
+    own = records.write(lambda tx: domains.add(tx, "w", "go.example", NOW_MS, ready=False))
+    assert refusal(records, "https://GO.example./x") == "destination_blocked"
+    records.write(lambda tx: domains.remove(tx, own, NOW_MS))
+    assert refusal(records, "https://go.example/x") == ""
+
+
+def test_a_backslash_after_the_host_is_no_matter() -> None:
+    assert destinations.read("https://shop.example/a\\b?c\\d").host == "shop.example"
+
+
+def test_of_stored_destinations_those_whose_host_is_blocked_are_found_at_once(records: Sqlite) -> None:
+    records.write(lambda tx: blocklist.add(tx, "w", "evil.example", "", NOW_MS))
+    records.write(lambda tx: blocklist.add(tx, blocklist.INSTALLATION, "bad.example", "", NOW_MS))
+    bad = ["https://a.EVIL.example./1", "https://bad.example/2"]
+    asked = [*bad, "https://fine.example/", "https://[", "https://notevil.example/"]
+    assert records.read(lambda tx: destinations.blocked(tx, "w", asked)) == set(bad)
+    assert records.read(lambda tx: destinations.blocked(tx, "v", asked)) == {bad[1]}
+    assert records.read(lambda tx: destinations.blocked(tx, "v", [])) == set()
+
+
 @pytest.mark.parametrize(
     "host",
     [
         "10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
         "255.255.255.255", "2130706434", "0x7f000002", "0177.0.0.2", "127.1.2", "[::]", "[fe80::1]", "[fc00::1]",
         "[ff02::1]", "[::ffff:10.0.0.1]", "[::10.0.0.1]", "[64:ff9b::10.0.0.1]", "[2002:0a00:0001::]",
+        "[fec0::1]", "[64:ff9b:1::7f00:1]", "192.88.99.1", "[2002:c058:6301::]", "[3fff::1]", "[5f00::1]",
+        "localhost.localdomain", "printer.lan", "nas.home", "wiki.corp", "db.intranet", "x.private", "corp.",
         "printer.local", "a.localhost", "nas.internal", "router.home.arpa", "LOCALHOST.",
     ],
 )  # fmt: skip
@@ -120,7 +149,8 @@ def test_private_hosts_are_refused_unless_the_installation_allows_them(records: 
         assert refusal(records, f"http://{host}/", PRIVATE_TOO) == ""
 
 
-@pytest.mark.parametrize("host", ["8.8.8.8", "[2606:4700::1111]", "shop.example", "local.example", "alocalhost.org"])
+@pytest.mark.parametrize("host", ["8.8.8.8", "[2606:4700::1111]", "shop.example", "local.example", "alocalhost.org",
+                                  "lan.example", "acorp.example", "192.88.100.1"])  # fmt: skip
 def test_public_hosts_are_not_private(records: Sqlite, host: str) -> None:
     assert refusal(records, f"http://{host}/") == ""
 

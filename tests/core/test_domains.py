@@ -124,10 +124,10 @@ def test_a_host_is_the_domain_of_who_has_proved_it_and_else_somebodys_claim(reco
     claimed = records.read(lambda tx: domains.find_by_name(tx, "go.example.com"))
     assert claimed is not None
     assert not claimed.ready
-    assert not records.read(lambda tx: domains.is_short_domain(tx, "go.example.com"))
+    assert not records.read(lambda tx: domains.is_short_domain(tx, "go.example.com", "c"))
     second = put(records, second._replace(status="ready"))
     assert records.read(lambda tx: domains.find_by_name(tx, "go.example.com")) == second
-    assert records.read(lambda tx: domains.is_short_domain(tx, "go.example.com"))
+    assert records.read(lambda tx: domains.is_short_domain(tx, "go.example.com", "c"))
     assert records.read(lambda tx: domains.find_by_name(tx, "www.go.example.com")) is None
 
 
@@ -197,3 +197,49 @@ def test_who_waited_longest_is_looked_up_first(records: Sqlite) -> None:
         put(records, add(records, name=f"d{number}.example.com")._replace(checked_at_ms=number))
     add(records, name="d0.example.com")
     assert due(records, NOW_MS, limit=3) == ["d0.example.com", "d1.example.com", "d2.example.com"]
+
+
+def remove(records: Sqlite, domain: Domain) -> None:
+    """Give a domain back."""
+    records.write(lambda tx: domains.remove(tx, domain, NOW_MS))
+
+
+def test_a_domain_given_back_is_nowhere_to_be_found_and_its_name_is_free(records: Sqlite) -> None:
+    own = put(records, add(records)._replace(status="ready", proved_at_ms=NOW_MS))
+    remove(records, own)
+    assert records.read(lambda tx: domains.find(tx, own.domain_id)) is None
+    assert records.read(lambda tx: domains.find_by_name(tx, own.domain_name)) is None
+    assert records.read(lambda tx: domains.of_workspace(tx, "a")) == []
+    assert not records.read(lambda tx: domains.is_short_domain(tx, own.domain_name, "a"))
+    assert not records.read(lambda tx: domains.may_have_certificate(tx, own.domain_name))
+    assert due(records, NOW_MS + DAY_MS * 10) == []
+    other = add(records, "b", ready=True)
+    assert (other.status, other.domain_id == own.domain_id) == ("ready", False)
+    records.write(lambda tx: domains.ensure_default(tx, own.domain_name, NOW_MS))
+    assert records.read(lambda tx: domains.find(tx, own.domain_id)) is None
+
+
+def test_a_name_taken_again_is_the_domain_that_it_was_and_has_to_be_proved_anew(records: Sqlite) -> None:
+    first = put(
+        records,
+        add(records)._replace(status="ready", root_url="https://x.example/", proved_at_ms=1, checked_at_ms=1),
+    )
+    remove(records, first)
+    again = records.write(lambda tx: domains.add(tx, "a", first.domain_name, NOW_MS + 1, ready=False))
+    assert (again.domain_id, again.status, again.root_url) == (first.domain_id, "pending", "")
+    assert (again.proved_at_ms, again.checked_at_ms, again.created_at_ms) == (None, None, NOW_MS + 1)
+    assert again.challenge != first.challenge
+    assert records.read(lambda tx: domains.find(tx, first.domain_id)) == again
+    assert refusal(records, "a") == "domain_taken"
+
+
+def test_domains_given_back_count_for_nothing(records: Sqlite) -> None:
+    for number in range(DOMAINS_MAX):
+        remove(records, add(records, "a", f"d{number}.example.com"))
+    assert add(records, "a", "one-more.example.com").status == "pending"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_an_installation_on_the_loopback_answers_there_by_every_name(host: str) -> None:
+    assert domains.hosts_of(host) == domains.Hosts(frozenset({"localhost", "127.0.0.1", "[::1]"}), "localhost")
+    assert domains.hosts_of("go.example.com").default_domain == "go.example.com"

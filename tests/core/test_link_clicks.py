@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from nimriz.core import clicks, link_clicks
-from nimriz.core.clicks import Click
+from nimriz.core import clicks, judgments, link_clicks
+from nimriz.core.clicks import Audience, Click, ClickRow, Context
+from nimriz.core.judgments import Judgment
 from nimriz.core.link_clicks import KEYS_MAX, LinkClicks, TouchType
-from nimriz.store.db import Database
+from nimriz.store.db import Database, Tx
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite
 
@@ -21,11 +22,19 @@ MIDNIGHT_MS = 1_790_035_200_000  # 2026-09-22 in UTC
 UTC = ZoneInfo("UTC")
 
 
-def click(number: int, at_ms: int, link_id: str = "l", crawler: int = 0, touch_type: str = "short_link_click") -> Click:
-    """A click with a referrer of its own number."""
+def row(
+    number: int,
+    at_ms: int,
+    link_id: str = "l",
+    crawler: int = 0,
+    touch_type: str = "short_link_click",
+    visitor: bytes | None = b"somebody",
+) -> ClickRow:
+    """A click with a referrer and a number of its own."""
     source = f"source-{number % 2}"
-    return Click(f"c{number}", "w", link_id, "d", at_ms, 0, 1 - crawler, "", crawler, "shop.example", touch_type,
+    made = Click(f"c{number}", "w", link_id, "d", at_ms, 0, 1 - crawler, "", crawler, "shop.example", touch_type,
                  "", f"site-{number}.example", source, "", "", "", "")  # fmt: skip
+    return (number + 1, *made, *Context(country="DE", visitor=visitor))
 
 
 @pytest.fixture
@@ -35,13 +44,15 @@ def logs(tmp_path: Path) -> list[Database]:
     for number in range(2):
         log = Sqlite(tmp_path / f"clicks-{number}.db")
         migrate(log, "clicks", 0)
-        rows = [click(n, MIDNIGHT_MS + n * DAY_MS // 24) for n in range(48)]
+        rows = [row(n, MIDNIGHT_MS + n * DAY_MS // 24, visitor=b"visitor%d" % (n % 3)) for n in range(48)]
         rows += [
-            click(99, MIDNIGHT_MS, crawler=1),
-            click(98, MIDNIGHT_MS, "m"),
-            click(97, MIDNIGHT_MS, touch_type="qr_scan"),
+            row(99, MIDNIGHT_MS, crawler=1),
+            row(98, MIDNIGHT_MS, "m"),
+            row(97, MIDNIGHT_MS, touch_type="qr_scan"),
         ]
-        log.write(partial(clicks.append, clicks=rows))
+        log.write(partial(clicks.append, rows=rows))
+        judged = [Judgment(100, "l", 0, "bot", "declared_crawler"), Judgment(1, "l", 0, "suspect", "repeat")]
+        log.write(partial(judgments.append, judgments=judged))
         opened.append(log)
     return opened
 
@@ -52,20 +63,41 @@ def asked(
     to_ms: int = 10**15,
     zone: ZoneInfo = UTC,
     touch_type: TouchType | None = None,
-    bots: bool = False,
+    audience: Audience = "no_bots",
 ) -> LinkClicks:
     """The clicks of link l."""
-    return link_clicks.summed(logs, "l", from_ms, to_ms, zone, touch_type, include_crawlers=bots)
+    return link_clicks.summed(logs, "l", from_ms, to_ms, zone, touch_type, audience)
 
 
-def test_clicks_of_all_logs_are_added_up_and_crawlers_apart(logs: list[Database]) -> None:
+def test_clicks_of_all_logs_are_added_up_and_bots_apart(logs: list[Database]) -> None:
     found = asked(logs)
-    assert (found.clicks, found.tracked_clicks, found.crawlers) == (98, 98, 2)
+    assert (found.clicks, found.tracked_clicks, found.bots, found.suspects) == (98, 98, 2, 2)
     assert found.by_day == {"2026-09-22": 50, "2026-09-23": 48}
     assert found.breakdowns["utm_source"] == {"source-0": 48, "source-1": 50}
-    with_bots = asked(logs, bots=True)
+    assert found.breakdowns["country"] == {"DE": 98}
+    with_bots = asked(logs, audience="all")
     assert (with_bots.clicks, with_bots.tracked_clicks) == (100, 98)
+    people = asked(logs, audience="people")
+    assert (people.clicks, people.bots, people.suspects) == (96, 2, 2)
     assert asked(logs, touch_type="qr_scan").clicks == 2
+
+
+def test_visitors_are_counted_once_over_all_logs_unless_one_is_unknown(logs: list[Database]) -> None:
+    found = asked(logs)
+    assert (len(found.visitors), found.hashless) == (4, False)
+    logs[1].write(partial(clicks.append, rows=[row(200, MIDNIGHT_MS, visitor=None)]))
+    assert asked(logs).hashless
+    assert not asked(logs, MIDNIGHT_MS + 1).hashless
+
+
+def test_which_agent_made_a_click_is_a_row_of_its_own(logs: list[Database]) -> None:
+    def name(tx: Tx) -> None:
+        tx.run("insert into agents (agent_id, kind, device, os, browser) values (1, 'browser', 'mobile', 'iOS', 'x')")
+        tx.run("insert into click_agents (click_seq, agent_id) values (2, 1)")
+
+    logs[0].write(name)
+    found = asked(logs)
+    assert (found.breakdowns["device"], found.clicks) == ({"mobile": 1, "": 97}, 98)
 
 
 def test_a_period_begins_with_its_first_instant_and_ends_before_its_last(logs: list[Database]) -> None:

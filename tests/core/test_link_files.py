@@ -202,3 +202,68 @@ def test_whatever_a_file_holds_it_is_read_or_refused_as_a_file(text: str) -> Non
     for header in ("", "keyword,url\n", "short_code;long_url;tags;clicks_max\n", "Link\tDestination URL\n"):
         with contextlib.suppress(FileRefused):
             read(header + text)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "custom_bitlinks", "Custom Bitlinks", "custom-bitlink", "Custom Link", "Custom Links", "Custom back-half",
+        "custom_backhalf", "Custom Short Link", "Back-half",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "cell", ["https://go.shop/spring", "go.shop/spring", '"[""https://go.shop/spring""]"', "['go.shop/spring']"]
+)
+def test_a_custom_back_half_is_found_however_its_column_is_spelled(header: str, cell: str) -> None:
+    name, (only,) = read(f"link,long_url,{header}\nhttps://bit.ly/3xYz,{URL},{cell}\n")
+    assert (name, only.slug, only.errors) == ("bitly", "spring", ())
+
+
+@pytest.mark.parametrize("cell", ["", "[]", "null"])
+def test_a_link_without_a_custom_back_half_keeps_its_own(cell: str) -> None:
+    assert row(f"link,long_url,custom_bitlinks\nhttps://bit.ly/3xYz,{URL},{cell}\n").slug == "3xYz"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"link,long_url,custom_bitlinks\nbit.ly/3xYz,{URL},\"['go.shop/spring', 'go.shop/summer']\"\n",
+        f"link,long_url,custom_bitlinks\nbit.ly/3xYz,{URL},go.shop/spring go.shop/summer\n",
+        f"backhalf,long_url,custom_bitlinks\nspring,{URL},go.shop/summer\n",
+    ],
+)
+def test_a_row_with_several_custom_back_halves_is_an_error_since_a_link_has_one(text: str) -> None:
+    assert [(error.field, error.code) for error in row(text).errors] == [("custom_bitlink", "field_type")]
+
+
+def test_the_same_back_half_said_twice_is_one() -> None:
+    assert row(f"backhalf,long_url,custom_bitlinks\nspring,{URL},go.shop/spring\n").slug == "spring"
+
+
+def test_a_column_of_bitly_that_could_hold_a_back_half_and_is_not_known_stops_the_file() -> None:
+    assert "column 3" in refusal(f"link,long_url,Custom alias\nbit.ly/3xYz,{URL},spring\n")
+
+
+@pytest.mark.parametrize(
+    ("header", "dialect_name"),
+    [
+        ("Short Link,Destination URL,Custom Link", "bitly"),
+        ("Short Link,Destination URL,Date created,Engagements", "bitly"),
+        ("Short link,Destination URL,Clicks,Created at", "dub"),
+        ("Short link,Destination URL,Updated at", "dub"),
+    ],
+)
+def test_headers_that_two_services_share_are_told_apart_by_the_others(header: str, dialect_name: str) -> None:
+    assert link_files.read([header])[0].name == dialect_name
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Short Link,Destination URL", "Short link,Destination URL,Title,Tags", "short_link;destination_url",
+     "Short link,Destination URL,Created at,Custom Link", "short_code,long_url,link"],
+)  # fmt: skip
+def test_a_header_that_could_be_of_several_services_is_refused_and_a_named_one_is_not(header: str) -> None:
+    told = refusal(header)
+    assert "could be of" in told
+    assert "--from" in told
+    assert link_files.read([header], "bitly")[0].name == "bitly"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from nimriz.base.errors import Refused
-from nimriz.core import changes, links, slugs
+from nimriz.core import changes, domains, links, slugs
 from nimriz.core.links import Link
 from nimriz.core.slugs import RESERVED_SLUGS, TOMBSTONE_MS
 from nimriz.store.sqlite import Sqlite
@@ -101,3 +101,19 @@ def test_every_change_is_noted_under_domain_and_slug(records: Sqlite) -> None:
     records.write(lambda tx: links.delete(tx, made, "key:k", NOW_MS + 2))
     noted = records.read(lambda tx: changes.since(tx, 0, 10))
     assert [(change.topic, change.subject) for change in noted] == [("link", "d/launch")] * 3
+
+
+def test_a_link_keeps_its_name_and_its_slug_rests_when_its_domain_is_given_back(records: Sqlite) -> None:
+    domain = records.write(lambda tx: domains.add(tx, "w", "go.example", NOW_MS, ready=False))
+    wanted = draft("spring", domain_id=domain.domain_id)
+    link = records.write(lambda tx: links.create(tx, wanted, "operator", NOW_MS))
+    records.write(lambda tx: links.delete(tx, link, "operator", NOW_MS))
+    records.write(lambda tx: domains.remove(tx, domain, NOW_MS))
+    label = {link.link_id: "go.example/spring"}
+    assert records.read(lambda tx: links.labels(tx, "w", [link.link_id])) == label
+    again = records.write(lambda tx: domains.add(tx, "w", "go.example", NOW_MS, ready=False))
+    assert again.domain_id == domain.domain_id
+    with pytest.raises(Refused) as refused:
+        records.write(lambda tx: links.create(tx, wanted, "operator", NOW_MS))
+    assert refused.value.code == "slug_tombstoned"
+    assert records.read(lambda tx: links.labels(tx, "w", [link.link_id])) == label

@@ -23,7 +23,7 @@ from nimriz.base.tokens import Keyring
 from nimriz.core import conversions, reports, settlement
 from nimriz.core.attribution import TokenReader
 from nimriz.core.claims import read_claim
-from nimriz.core.clicks import QUARTER_MS, ClickCount
+from nimriz.core.clicks import QUARTER_MS, ClickCount, Counted
 from nimriz.core.intake import Authentic, Recorded
 from nimriz.core.mode import Mode
 from nimriz.core.recording import Recorder
@@ -187,7 +187,7 @@ class Ledger:
         inside = [(LINKS[k], t) for k, times in clicks_by_link.items() for t in times if from_ms <= t < to_ms]
         counts = [ClickCount(link_id, time // QUARTER_MS * QUARTER_MS, 1, 1) for link_id, time in inside]
         question = Question(WORKSPACE, self.mode, from_ms, to_ms, ZoneInfo("UTC"), by, clock)
-        told = self.database.read(lambda tx: reports.build(tx, question, counts))
+        told = self.database.read(lambda tx: reports.build(tx, question, Counted(counts, {})))
         clickless = by == "event_name"
         rows = {
             _LINK_NAMES[key] if by == "link" else key: _row(

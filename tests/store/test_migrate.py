@@ -193,3 +193,56 @@ def test_a_table_whose_inserts_cost_nothing_more_refuses_every_change_on_our_con
     with pytest.raises(StoreError, match="ConstraintError"):
         database.write(lambda tx: tx.run(statement))
     assert database.read(lambda tx: tx.all("select seq, body from clicks")) == [(1, "as it was")]
+
+
+@pytest.mark.parametrize(
+    ("unless", "goes"),
+    [
+        ("old.age > 30", True),
+        ("old.age > 31", False),
+        ("old.unknown > 30", False),
+        ("old.age < 9 or old.age > 30", True),
+    ],
+)
+@pytest.mark.parametrize("guard", ["", "@no_change clicks;"])
+def test_only_rows_for_which_the_condition_is_true_can_be_deleted(
+    database: Sqlite, release: Release, guard: str, unless: str, goes: bool
+) -> None:
+    release.carries(
+        (1, "one", f"create table clicks (seq @sequence, age integer not null, unknown integer);\n{guard}"),
+        (2, "two", f"@no_delete clicks unless {unless};"),
+    )
+    migrate(database, "clicks", NOW_MS)
+    database.write(lambda tx: tx.run("insert into clicks (age) values (31)"))
+    if goes:
+        database.write(lambda tx: tx.run("delete from clicks"))
+    else:
+        with pytest.raises(StoreError, match="ConstraintError"):
+            database.write(lambda tx: tx.run("delete from clicks"))
+    assert len(database.read(lambda tx: tx.all("select seq from clicks"))) == int(not goes)
+
+
+def test_crawlers_of_a_click_log_of_the_first_version_become_judged_bots(
+    database: Sqlite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = files("clicks")
+    row = ", ".join(["'x'"] * 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "files", lambda schema: found[:1])
+        migrate(database, "clicks", NOW_MS)
+    for number, crawler in enumerate((0, 1, 1)):
+        database.write(
+            lambda tx, n=number, c=crawler: tx.run(  # type: ignore[misc]
+                "insert into clicks (click_id, workspace_id, link_id, domain_id, clicked_at_ms, decision, tracked, "
+                "token_suppressed, crawler, destination_host, touch_type, placement, referrer_host, utm_source, "
+                f"utm_medium, utm_campaign, utm_term, utm_content) values ('c', {row}, {NOW_MS} + :n, 0, 1, '', :c, "
+                "'', '', '', '', '', '', '', '', '')",
+                {"n": n, "c": c},
+            )
+        )
+    assert migrate(database, "clicks", NOW_MS) == len(found) - 1
+    judged = database.read(
+        lambda tx: tx.all("select click_seq, judged_at_ms, quality, reason from click_judgments order by seq")
+    )
+    assert judged == [(2, NOW_MS + 1, "bot", "declared_crawler"), (3, NOW_MS + 2, "bot", "declared_crawler")]
+    assert database.read(lambda tx: tx.all("select distinct visitor, tags, country from clicks")) == [(None, "[]", "")]

@@ -105,3 +105,35 @@ def test_reading_takes_one_scope_and_changing_another(world: Workspace) -> None:
     assert hosts(world) == []
     assert block(world, "evil.example").json()["code"] == "scope_missing"
     assert world.call("DELETE", "/api/v1/blocked-hosts/evil.example", {}).json()["code"] == "scope_missing"
+
+
+def test_a_link_whose_host_is_blocked_says_so_wherever_it_is_shown(world: Workspace, stranger: Workspace) -> None:
+    body = {"domain_id": world.domain_id, "long_url": "https://a.evil.example/x"}
+    headers = {"Authorization": f"Bearer {world.api_key}", "Idempotency-Key": "once"}
+    made = world.client.post("/api/shorten", json=body, headers=headers).json()["link"]
+    fine, others = world.link("https://fine.example/"), stranger.link("https://a.evil.example/x")
+
+    def told(link: dict[str, object]) -> tuple[object, object, object]:
+        return link["status"], link["blocked"], link["taken_down"]
+
+    def everywhere() -> set[tuple[object, object, object]]:
+        row = {**body, "idempotency_key": "once"}
+        shown = [
+            world.get(f"/api/v1/links/{made['id']}").json()["link"],
+            world.get("/api/v1/links/find", short_url=made["short_url"]).json()["link"],
+            next(link for link in world.get("/api/v1/links").json()["links"] if link["id"] == made["id"]),
+            world.call("PATCH", f"/api/v1/links/{made['id']}", {"title": "x"}).json()["link"],
+            world.call("PUT", "/api/update-expiration", {"url_id": made["id"], "expires_at": None}).json()["link"],
+            world.client.post("/api/shorten", json=body, headers=headers).json()["link"],
+            world.call("POST", "/api/shorten/bulk", {"rows": [row]}).json()["results"][0]["link"],
+        ]
+        return {told(link) for link in shown}
+
+    assert told(made) == ("active", False, False)
+    assert everywhere() == {("active", False, False)}
+    assert block(world, "evil.example").status_code == 201
+    assert everywhere() == {("disabled", True, False)}
+    assert told(world.get(f"/api/v1/links/{fine['id']}").json()["link"]) == ("active", False, False)
+    assert told(stranger.get(f"/api/v1/links/{others['id']}").json()["link"]) == ("active", False, False)
+    assert world.call("DELETE", "/api/v1/blocked-hosts/evil.example", {}).status_code == 200
+    assert everywhere() == {("active", False, False)}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from nimriz.web.api.bulk import PASSWORDS_MAX
 from tests.world import Workspace
 
 URL = "https://shop.example/"
@@ -76,7 +79,41 @@ def test_a_thousand_rows_are_taken_and_no_more(world: Workspace) -> None:
     assert {result["http_status"] for result in results} == {201}
     assert [result["link"]["title"] for result in results] == [f"{n}" for n in range(1_000)]
     rows = [{"domain_id": world.domain_id, "long_url": URL}] * 1_001
-    wrongs: list[Any] = [{"rows": rows}, {"rows": []}, {"rows": ["x"]}, {"rows": None}, {}, [], {"rows": [], "x": 1}]
+    wrongs: list[Any] = [{"rows": rows}, {"rows": []}, {"rows": None}, {}, [], {"rows": [], "x": 1}]
     for wrong in wrongs:
         response = world.call("POST", "/api/shorten/bulk", wrong)
         assert (response.status_code, response.json()["code"]) == (422, "validation_failed")
+
+
+def test_a_row_that_is_no_object_is_a_result_too(world: Workspace) -> None:
+    row = {"domain_id": world.domain_id, "long_url": URL}
+    response = world.call("POST", "/api/shorten/bulk", {"rows": [1, None, [], "x", row]})
+    assert [result["http_status"] for result in response.json()["results"]] == [422, 422, 422, 422, 201]
+
+
+def test_a_key_means_another_row_when_a_password_is_given(world: Workspace) -> None:
+    row = {"idempotency_key": "k", "long_url": URL}
+    assert bulk(world, row)[0]["http_status"] == 201
+    assert bulk(world, {**row, "password": "secret"})[0]["code"] == "idempotency_key_reused"
+
+
+def test_passwords_of_many_rows_keep_nobody_waiting_and_are_bounded(world: Workspace) -> None:
+    rows = [{"domain_id": world.domain_id, "long_url": URL, "password": f"p{n}"} for n in range(PASSWORDS_MAX + 2)]
+    rows.append({"domain_id": world.domain_id, "long_url": URL})
+    with ThreadPoolExecutor(4) as threads:
+        bulks = [threads.submit(world.call, "POST", "/api/shorten/bulk", {"rows": rows}) for _ in range(4)]
+        waited_s = []
+        while not all(done.done() for done in bulks):
+            started_s = time.monotonic()
+            assert world.client.get("/_ready").status_code == 200
+            assert world.get("/api/v1/links", limit=1).status_code == 200
+            waited_s.append(time.monotonic() - started_s)
+    assert len(waited_s) > 3
+    assert sorted(waited_s)[len(waited_s) // 2] < 1.0
+    statuses = [result["http_status"] for result in bulks[0].result().json()["results"]]
+    assert statuses == [201] * PASSWORDS_MAX + [403] * 2 + [201]
+
+
+def test_two_mebibytes_of_rows_are_taken(world: Workspace) -> None:
+    results = bulk(world, *[{"long_url": URL + "?" + "x" * 8_000} for _ in range(240)])
+    assert {result["http_status"] for result in results} == {201}

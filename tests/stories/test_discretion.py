@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import ipaddress
 import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tests.stories import raw
-from tests.world import HUMAN, Served, Workspace, create_workspace, lead, sale
+from tests.world import HUMAN, Body, Served, Workspace, create_workspace, lead, sale, serving
 
 MARK = "m4rk3r"
+PROXY, PEER = "127.0.0.1", "127.77.66.55"
+MARKED_ADDRESSES = ("203.0.113.177", "198.51.100.188", "2001:db8:77:88:99:aa:bb:cc", PEER)
+MARKED_AGENTS = (
+    f"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0 {MARK}", f"{MARK}bot/77.66 (+http://x/)",
+    f"curl/8.{MARK}", "x" * 500 + MARK * 100,
+)  # fmt: skip
 
 
 def hostile_bodies() -> list[Any]:
@@ -127,3 +138,114 @@ def test_the_log_of_a_busy_server_holds_no_secret_token_address_agent_or_id(serv
         assert secret not in log
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert "delivery_refused" in {line["event"] for line in lines}
+
+
+# --- on disk -----------------------------------------------------------------------------------------------------
+
+
+def disguises(text: bytes) -> Iterator[bytes]:
+    """Bytes as they might be written: as they are, in hexadecimal, in base64 wherever they begin."""
+    yield text
+    yield text.hex().encode()
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + text)
+        # What is shared with the bytes around them is left out.
+        yield encoded[(0, 2, 3)[before] : len(encoded) - 4]
+
+
+def marks() -> dict[bytes, str]:
+    """Everything that no file may hold, and what it stands for."""
+    found = dict.fromkeys(disguises(MARK.encode()), MARK)
+    for address in MARKED_ADDRESSES:
+        read = ipaddress.ip_address(address)
+        for text in {address, read.exploded, read.compressed, str(int(read))}:
+            found |= dict.fromkeys(disguises(text.encode()), address)
+        found |= dict.fromkeys((read.packed, read.packed[::-1], read.packed.hex().encode()), address)
+        if read.version == 6:
+            found |= dict.fromkeys(disguises(read.packed), address)
+    return {each: meaning for each, meaning in found.items() if len(each) >= 4}
+
+
+def found_in(folder: Path) -> list[str]:
+    """The marks in every file below a folder."""
+    held = {path: path.read_bytes().lower() for path in folder.rglob("*") if path.is_file()}
+    assert {"records.db", "clicks-0.db", "data.log", "data.master-key", "data.day-key"} <= {p.name for p in held}
+    return [
+        f"{path.name}: {meaning} as {mark!r}"
+        for path, content in held.items()
+        for mark, meaning in marks().items()
+        if mark.lower() in content
+    ]
+
+
+def marked(
+    world: Workspace, method: str, target: str, *headers: raw.Header, body: bytes = b"", number: int = 0
+) -> raw.Reply:
+    """A request full of marks: through the trusted proxy, or straight from a marked address."""
+    address = MARKED_ADDRESSES[number % len(MARKED_ADDRESSES)]
+    given: list[raw.Header] = [
+        ("Host", "localhost"), ("Connection", "close"), ("Content-Length", str(len(body))),
+        ("User-Agent", MARKED_AGENTS[number // len(MARKED_ADDRESSES) % len(MARKED_AGENTS)]),
+        ("X-Forwarded-For", f"{MARKED_ADDRESSES[0]}, {address}"), ("Forwarded", f"for={address}"),
+        ("X-Real-IP", address), ("Via", f"1.1 {MARK}"), ("Accept-Language", f"{MARK}, de"),
+        ("Cookie", f"{MARK}={MARK}; nimriz_unlock={MARK}"), ("Referer", f"https://blog.example/{MARK}?{MARK}"),
+    ]  # fmt: skip
+    peer = PEER if address == PEER else PROXY
+    with socket.create_connection((PROXY, world.served.port), timeout=15, source_address=(peer, 0)) as connection:
+        connection.sendall(raw.head(method, target, [*given, *headers]) + body)
+        return raw.read_reply(connection, method)
+
+
+def busy(world: Workspace) -> None:
+    """Clicks, conversions, wrong passwords, refusals, reports: each from every address and agent."""
+    strict, gated = world.link(privacy="strict"), world.link(password="right")
+    counted, gone = world.link(clicks_max=3), world.link(expires_at="2020-01-01T00:00:00Z")
+    link = world.link("https://shop.example/landing", tags=["kept"])
+    form: raw.Header = ("Content-Type", "application/x-www-form-urlencoded")
+    event = json.dumps(lead("kept", world.click(link["short_code"]), "customer")).encode()
+    conversions = f"/api/conversions/callback/{world.workspace_id}"
+    key: raw.Header = ("Authorization", f"Bearer {world.api_key}")
+    for number in range(len(MARKED_ADDRESSES) * len(MARKED_AGENTS)):
+        for each in (link, strict, gated, counted, gone):
+            marked(world, "GET", f"/{each['short_code']}?p=keptplacement", number=number)
+        marked(world, "HEAD", f"/{link['short_code']}", number=number)
+        marked(world, "GET", f"/{link['short_code']}", ("Sec-Purpose", f"prefetch;{MARK}"), number=number)
+        marked(world, "GET", f"/{link['short_code']}", ("Sec-GPC", "1"), ("DNT", "1"), number=number)
+        marked(world, "GET", f"/{link['short_code']}", ("X-Forwarded-For", f"{MARK}, {PEER}"), number=number)
+        marked(world, "GET", f"/{MARK}?{MARK}", number=number)
+        marked(world, "GET", "/a%00b", number=number)
+        marked(world, "POST", f"/{gated['short_code']}", form, body=f"password={MARK}".encode(), number=number)
+        marked(world, "POST", f"/{gated['short_code']}", form, body=b"password=right", number=number)
+        marked(world, "POST", conversions, *world.sign(event).items(), body=event, number=number)
+        marked(world, "POST", conversions, ("Content-Type", "application/json"), body=event, number=number)
+        marked(world, "POST", f"{conversions}/{MARK}", body=event, number=number)
+        marked(world, "GET", "/api/v1/links", ("X-Nim-Api-Key", MARK), number=number)
+        for path in ("links", "analytics/conversions", f"links/{link['id']}/analytics", "conversions", "workspace"):
+            assert marked(world, "GET", f"/api/v1/{path}", key, number=number).status == 200
+        marked(world, "DELETE", f"/api/v1/links/{link['id']}", key, number=number)
+        marked(world, "PATCH", f"/api/v1/links/{link['id']}", key, body=b"{", number=number)
+
+
+def test_no_file_that_the_server_wrote_holds_an_address_or_an_agent(tmp_path: Path) -> None:
+    folder = tmp_path / "installation"
+    folder.mkdir()
+    with serving(folder / "data", trusted_proxies=PROXY, log_level="debug") as served:
+        world = create_workspace(served)
+        busy(world)
+        # While it runs there are write-ahead logs.
+        assert list((folder / "data").glob("clicks-*.db-wal"))
+        assert found_in(folder) == []
+        served.run("export", "links", "--workspace", world.workspace_id, "--output", str(folder / "links.csv"))
+        (folder / "doctor.json").write_bytes(served.run("doctor", "--json").stdout)
+        told: Body = world.get("/api/v1/links").json()
+        assert served.stop() == 0
+        assert found_in(folder) == []
+        world.client.close()
+    assert sum(link["clicks"] for link in told["links"]) > 50
+    # What should be there is found, so a mark would be too.
+    written = b"".join(path.read_bytes() for path in (folder / "data").iterdir())
+    assert b"keptplacement" in written
+    assert b"blog.example" in written
+    (folder / "planted").write_bytes(b"..." + ipaddress.ip_address(MARKED_ADDRESSES[2]).packed + b"...")
+    (folder / "planted too").write_bytes(base64.b64encode(b"a" + MARKED_ADDRESSES[0].encode() + b"bcd"))
+    assert {line.partition(":")[0] for line in found_in(folder)} == {"planted", "planted too"}

@@ -335,3 +335,48 @@ def test_domains_become_ready_and_lapse_by_themselves(dns: NameServer, data_dir:
         dns.challenge(name, domain["verification"]["record_value"])
         becomes(lambda: status() == "ready")
         world.client.close()
+
+
+def test_a_blocked_host_is_no_fallback_any_more_within_a_second(world: Workspace, dns: NameServer, name: str) -> None:
+    domain = prove(world, dns, name)
+    urls = {f"{page}_url": f"https://{page}.bad-{name}/" for page in ("root", "not_found", "expired")}
+    assert change(world, domain, **urls).status_code == 200
+    world.link(domain_id=domain["id"], custom_slug="old", expires_at="2020-01-01T00:00:00Z")
+    visits = {"": 404, "nothing": 404, "old": 410}
+    assert becomes(lambda: {follow(world, name, slug).status_code for slug in visits} == {302}) < WITHIN_S
+    assert world.call("POST", "/api/v1/blocked-hosts", {"host": f"bad-{name}"}).status_code == 201
+    assert becomes(lambda: {slug: follow(world, name, slug).status_code for slug in visits} == visits) < WITHIN_S
+    assert world.call("DELETE", f"/api/v1/blocked-hosts/bad-{name}", {}).status_code == 200
+    assert becomes(lambda: {follow(world, name, slug).status_code for slug in visits} == {302}) < WITHIN_S
+
+
+def test_a_link_leads_to_no_domain_that_its_workspace_has_claimed(
+    world: Workspace, stranger: Workspace, name: str
+) -> None:
+    add(world, name)
+    body = {"domain_id": world.domain_id, "long_url": f"https://{name}/x"}
+    refused = world.call("POST", "/api/shorten", body)
+    assert (refused.status_code, refused.json()["code"]) == (422, "destination_blocked")
+    link = world.link()
+    moved = world.call("PATCH", f"/api/v1/links/{link['id']}", {"long_url": f"https://{name}/x"})
+    assert moved.json()["code"] == "destination_blocked"
+    assert stranger.call("POST", "/api/shorten", {**body, "domain_id": stranger.domain_id}).status_code == 201
+
+
+def test_a_domain_deleted_and_added_again_keeps_its_slugs_resting_and_has_to_be_proved_anew(
+    world: Workspace, stranger: Workspace, dns: NameServer, name: str
+) -> None:
+    domain = prove(world, dns, name)
+    link = world.link(domain_id=domain["id"], custom_slug="spring")
+    assert world.call("POST", "/api/delete-link", {"url_id": link["id"]}).status_code == 200
+    assert world.call("DELETE", f"/api/v1/domains/{domain['id']}", {}).json() == {"deleted": True}
+    assert domain["id"] not in {shown["id"] for shown in world.get("/api/v1/domains").json()["domains"]}
+    assert verify(stranger, other := add(stranger, name)) == (False, "record_mismatch", False, "pending")
+    assert other["id"] != domain["id"]
+    again = add(world, name)
+    assert (again["id"], again["status"]) == (domain["id"], "pending")
+    assert again["verification"]["record_value"] != domain["verification"]["record_value"]
+    assert verify(world, again)[1] == "record_mismatch"
+    body = {"domain_id": again["id"], "long_url": "https://shop.example/", "custom_slug": "spring"}
+    assert world.call("POST", "/api/shorten", body).json()["code"] == "slug_tombstoned"
+    assert stranger.call("POST", "/api/shorten", {**body, "domain_id": other["id"]}).status_code == 201

@@ -23,6 +23,7 @@ from tests.world import HUMAN, Workspace
         ("https://s.example/", "nim_ct=x&nr=qr&p=y&a=1", "https://s.example/?a=1&T"),
         ("https://s.example/", "%6eim_ct=x&n%72=qr&%70=y&a=1", "https://s.example/?a=1&T"),
         ("https://s.example/", "nim_ct&nr&p&nim_ct=&a", "https://s.example/?a&T"),
+        ("https://s.example/", "a=1;nim_ct=2&b=1;NIM%5Fct=2&c=1;d", "https://s.example/?c=1;d&T"),
         ("https://s.example/", "a=1&a=2&a=3", "https://s.example/?a=1&a=2&a=3&T"),
         ("https://s.example/", "a=%C3%A9+%20%2f%2F&b=c=d;e", "https://s.example/?a=%C3%A9+%20%2f%2F&b=c=d;e&T"),
         ("https://s.example/", "&&a=1&&", "https://s.example/?a=1&T"),
@@ -126,3 +127,11 @@ def test_the_owner_may_override_in_both_directions(shop: Workspace) -> None:
     changed = shop.call("PATCH", f"/api/v1/links/{never['id']}", {"append_token": "auto"}).json()["link"]
     assert changed["token_suppressed"] is None
     assert place(shop, f"/{never['short_code']}?a=1") == "https://shop.example/landing?a=1&T"
+
+
+def test_a_flood_of_parameters_is_read_no_further_than_two_hundred(shop: Workspace) -> None:
+    link = shop.link(forward_query=True, conversion_tracking=False)
+    sent = shop.location(link["short_code"], "?" + "&".join(f"a{n}=1" for n in range(300)))
+    assert sent.endswith("&a199=1")
+    kept = shop.location(link["short_code"], "?" + "&" * 30_000 + "utm_source=late")
+    assert kept == link["long_url"]

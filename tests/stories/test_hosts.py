@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+from pathlib import Path
+
 import pytest
 
 from tests.stories import raw
-from tests.world import HUMAN, Workspace
+from tests.world import HUMAN, Served, Workspace, create_workspace
 
 ID = "00000000-0000-7000-8000-000000000000"
 
@@ -124,3 +127,23 @@ def test_every_host_has_an_icon_that_may_be_kept_for_a_day(shop: Workspace, host
     head = ask(shop, "/favicon.ico", host, method="HEAD")
     assert (head.status, head.header("content-length"), head.body) == (200, str(len(icon.body)), b"")
     assert ask(shop, "/favicon.ico", host, method="POST").header("allow") == "GET, HEAD"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_an_installation_set_to_a_loopback_address_writes_its_short_urls_there(data_dir: Path, host: str) -> None:
+    served = Served(data_dir)
+    served.env["NIMRIZ_APP_URL"] = f"http://{host}:{served.port}"
+    try:
+        served.start()
+        world = create_workspace(served)
+        link = world.link("https://shop.example/")
+        assert link["short_url"] == f"http://{host}:{served.port}/{link['short_code']}"
+        assert link["domain"] == "localhost"
+        for name in ("localhost", "127.0.0.1", "[::1]"):
+            visited = world.client.get(f"/{link['short_code']}", headers={"Host": name, "User-Agent": HUMAN})
+            assert visited.status_code == 302
+        assert world.get("/api/v1/links/find", short_url=link["short_url"]).json()["link"]["id"] == link["id"]
+        world.client.close()
+    finally:
+        if served.process is not None:
+            served.stop(signal.SIGKILL)

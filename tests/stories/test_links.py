@@ -150,7 +150,8 @@ def test_analytics_count_what_was_asked_for(world: Workspace) -> None:
     world.client.get(f"/{code}", headers={"User-Agent": "Googlebot/2.1"})
     path = f"/api/v1/links/{made['id']}/analytics"
     every = world.get(path, range_days=7).json()
-    assert every["totals"] == {"clicks": 4, "tracked_clicks": 4, "unique_clicks": None, "bots": 1}
+    # The same visitor all along, who came back within seconds.
+    assert every["totals"] == {"clicks": 4, "tracked_clicks": 4, "unique_clicks": 1, "bots": 1, "suspects": 3}
     assert [day["clicks"] for day in every["by_day"]] == [0, 0, 0, 0, 0, 0, 4]
     assert every["breakdowns"]["placement"] == [{"key": "mail", "clicks": 2}]
     assert every["breakdowns"]["referrer_host"] == [{"key": "news.example", "clicks": 4}]
@@ -161,5 +162,27 @@ def test_analytics_count_what_was_asked_for(world: Workspace) -> None:
     assert world.get(path, touch_type="qr_scan").json()["totals"]["clicks"] == 1
     assert world.get(path, touch_type="short_link_click").json()["totals"]["clicks"] == 3
     assert world.get(path, include_bots="1").json()["totals"]["clicks"] == 5
+    people = world.get(path, include_suspects="0").json()
+    assert (people["totals"]["clicks"], people["totals"]["suspects"]) == (1, 3)
+    assert world.get(path, include_bots="1", include_suspects="0").json()["code"] == "validation_failed"
     for wrong in ({"range_days": 0}, {"touch_type": "x"}, {"include_bots": "yes"}, {"days": 1}):
         assert world.get(path, **wrong).json()["code"] == "validation_failed"
+
+
+def test_tags_are_found_behind_any_destination_and_a_nul_finds_nothing(world: Workspace) -> None:
+    world.link("https://shop.example/?" + "x" * 1_500, title="Long", tags=["needle"])
+    assert listed(world, search="needle") == ["Long"]
+    assert listed(world, search="\0") == listed(world, tag="\0") == []
+
+
+def test_a_link_is_found_by_its_short_url_however_it_is_written(world: Workspace) -> None:
+    made = world.link(custom_slug="Found-me_1")
+    host = made["short_url"].removeprefix("http://").partition("/")[0]
+    for text in (
+        made["short_url"], f"{host}/Found-me_1", f"HTTP://{host.upper()}/Found-me_1/", f"{made['short_url']}?u=http://x",
+        "127.0.0.1/Found-me_1", "//localhost/Found-me_1#x",
+    ):  # fmt: skip
+        found = world.get("/api/v1/links/find", short_url=text)
+        assert found.status_code == 200, text
+        assert found.json()["link"]["id"] == made["id"]
+    assert world.get("/api/v1/links/find", short_url=f"{host}/found-me_1").status_code == 404

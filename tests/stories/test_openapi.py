@@ -109,9 +109,12 @@ MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 
 
 TOLD = build(endpoints(cast(Desk, None)), "http://localhost")["paths"]
+# An answer that does not end is heard in a story of its own.
+ENDLESS = {"/api/v1/clicks/stream"}
 CASES = [
     (method, path, mode)
     for method, path in [*CALLS, *PLAIN]
+    if path not in ENDLESS
     for mode in MODES
     # A call that takes nothing cannot be sent anything wrong.
     if mode == GenerationMode.POSITIVE or TOLD[path][method.lower()].keys() & {"parameters", "requestBody"}

@@ -27,14 +27,18 @@ def test_a_workspace_is_shown_to_its_keys(world: Workspace) -> None:
     whoami = world.get("/api/v1/whoami").json()
     assert shown == {
         "workspace_id": world.workspace_id, "name": "Alice's shop", "plan": "enterprise",
-        "surfaces": whoami["surfaces"], "conversion_window_days": 30, "privacy": "standard", "timezone": "UTC",
+        "surfaces": whoami["surfaces"], "conversion_window_days": 30, "privacy": "standard",
+        "privacy_suppresses_token": False, "timezone": "UTC",
         "created_at": shown["created_at"],
     }  # fmt: skip
     assert world.client.get("/api/v1/workspace").status_code == 401
 
 
 def test_what_is_sent_changes_and_the_rest_stays(world: Workspace) -> None:
-    chosen: Body = {"name": "Bücher & more", "conversion_window_days": 7, "privacy": "strict", "timezone": "Asia/Tokyo"}
+    chosen: Body = {
+        "name": "Bücher & more", "conversion_window_days": 7, "privacy": "strict", "privacy_suppresses_token": True,
+        "timezone": "Asia/Tokyo",
+    }  # fmt: skip
     for name, value in chosen.items():
         before = world.get("/api/v1/workspace").json()["workspace"]
         response = change(world, **{name: value})

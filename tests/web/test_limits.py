@@ -138,3 +138,26 @@ def test_a_right_password_gives_its_attempt_back(watch: Watch) -> None:
         attempts.give_back("192.0.2.1", "link")
     attempts.give_back("192.0.2.9", "never taken")
     assert guessed(attempts, "192.0.2.1", "link", 50) == 10
+
+
+def test_addresses_of_one_ipv6_household_share_their_attempts() -> None:
+    attempts = Attempts()
+    for n in range(10):
+        attempts.take(f"2001:db8::{n:x}", "l")
+    with pytest.raises(Refused):
+        attempts.take("2001:db8::ffff", "l")
+    attempts.take("2001:db8:0:1::1", "l")
+    attempts.take("192.0.2.1", "l")
+
+
+def test_an_attempt_that_the_link_refuses_costs_its_address_nothing() -> None:
+    attempts = Attempts()
+    for n in range(100):
+        attempts.take(f"192.0.2.{n}", "l")
+    for _ in range(20):
+        with pytest.raises(Refused):
+            attempts.take("198.51.100.1", "l")
+    for _ in range(10):
+        attempts.give_back("192.0.2.1", "l")
+    for _ in range(9):
+        attempts.take("198.51.100.1", "l")

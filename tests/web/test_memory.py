@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
-from nimriz.core import links
+from nimriz.core import blocklist, domains, links
 from nimriz.store.db import StoreError
 from nimriz.web import memory as module
 from nimriz.web.memory import Shelf
@@ -241,5 +242,31 @@ def test_notes_are_read_in_the_background_and_an_outage_does_not_end_it(
         place.note(1)
         await until(lambda: place.counters.changes_seen == 2)
         await memory.stop()
+
+    run(story())
+
+
+def test_a_fallback_whose_host_is_blocked_is_forgotten_and_comes_back(place: Place) -> None:
+    async def story() -> None:
+        memory = place.memory()
+        own = place.other.write(lambda tx: domains.add(tx, place.workspace_id, "go.example", NOW_MS, ready=True))
+        own = own._replace(
+            root_url="https://bad.example/",
+            not_found_url="https://a.bad.example/x",
+            expired_url="https://fine.example/",
+        )
+        place.other.write(lambda tx: domains.update(tx, own, NOW_MS))
+        await memory.refresh()
+        assert await memory.domain("go.example") == own
+        for on in (blocklist.INSTALLATION, place.workspace_id):
+            place.other.write(partial(blocklist.add, workspace_id=on, host="bad.example", reason="", now_ms=NOW_MS))
+            await memory.refresh()
+            assert await memory.domain("go.example") == own._replace(root_url="", not_found_url="")
+            place.other.write(partial(blocklist.remove, workspace_id=on, host="bad.example", now_ms=NOW_MS))
+            await memory.refresh()
+            assert await memory.domain("go.example") == own
+        place.other.write(lambda tx: blocklist.add(tx, "somebody else", "bad.example", "", NOW_MS))
+        await memory.refresh()
+        assert await memory.domain("go.example") == own
 
     run(story())

@@ -20,7 +20,9 @@ class Code:
 
 
 CODES: dict[str, Code] = {
-    "body_too_large": Code(413, "Body too large", "Send a smaller body: 64 KiB for one event, 2 MiB for a batch."),
+    "body_too_large": Code(
+        413, "Body too large", "Send a smaller body: 64 KiB for one event, 2 MiB for everything else."
+    ),
     "content_type_unsupported": Code(
         415, "Unsupported content type", "Send Content-Type: application/json in UTF-8, without Content-Encoding."
     ),

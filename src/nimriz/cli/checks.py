@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
 
 import httpx2
 from rich.console import Console
@@ -24,6 +23,7 @@ import nimriz
 from nimriz.base.clock import Clock, from_rfc3339
 from nimriz.config import Settings
 from nimriz.core import credentials, domains, vault, workspaces
+from nimriz.core.places import Places, PlacesRefused
 from nimriz.core.vault import Vault, VaultRefused
 from nimriz.store.db import StoreError, Tx
 from nimriz.store.migrate import MigrationRefused, pending
@@ -64,11 +64,14 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield _sqlite()
     yield _clock(settings)
     yield _open_files()
+    yield _proxies(settings)
+    yield _places(settings)
     try:
         there = (settings.data_dir / "records.db").exists()
         yield from _data_directory(settings.data_dir, there)
         if there:
             yield from _records(settings)
+            yield _day_key(settings.day_key_path)
     except OSError as error:
         yield Check("data directory", "fail", f"It cannot be looked at ({error.strerror}): run this as its owner.")
     yield _server(settings)
@@ -95,6 +98,42 @@ def _open_files() -> Check:
         told = f"Only {hard} connections and files at a time: raise the hard limit to {OPEN_FILES_LOW} (ulimit -Hn)."
         return Check("open files", "warn", told)
     return Check("open files", "ok", "The limit leaves room for many connections.")
+
+
+def _proxies(settings: Settings) -> Check:
+    name = "proxies"
+    if settings.proxies.hops_max:
+        return Check(name, "ok", f"{settings.trusted_proxy_header} is believed from trusted proxies.")
+    if settings.country_header:
+        return Check(name, "warn", "No proxy is trusted, so NIMRIZ_COUNTRY_HEADER is never read.")
+    if settings.base_url.startswith("https:"):
+        told = "None is trusted, so all visitors seem to come from the one that ends TLS: NIMRIZ_TRUSTED_PROXIES."
+        return Check(name, "warn", told)
+    return Check(name, "ok", "None is trusted: a visitor is whoever connects.")
+
+
+def _places(settings: Settings) -> Check:
+    if settings.geo_file is None:
+        told = "from a proxy's header" if settings.country_header else "not known: NIMRIZ_GEO_FILE brings them"
+        return Check("countries", "ok", f"They are {told}.")
+    try:
+        Places(settings.geo_file)
+    except PlacesRefused as refused:
+        return Check("countries", "fail", f"{settings.geo_file}: {refused}, so nimriz serve does not start.")
+    return Check("countries", "ok", f"They are read from {settings.geo_file}.")
+
+
+def _day_key(path: Path) -> Check:
+    name = "day key"
+    if not path.exists():
+        if os.access(path.parent, os.W_OK | os.X_OK):
+            return Check(name, "ok", f"nimriz serve makes it: {path}; keep it out of backups.")
+        return Check(name, "fail", f"{path} cannot be made: NIMRIZ_DAY_KEY_FILE names another place.")
+    if path.is_symlink() or not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
+        return Check(name, "fail", f"{path} is no file that can be written: give it back to its owner, or delete it.")
+    if path.stat().st_mode & 0o077:
+        return Check(name, "warn", f"Others may read it: chmod 600 {path}")
+    return Check(name, "ok", f"Only its owner may read it: {path}; keep it out of backups.")
 
 
 def _data_directory(path: Path, there: bool) -> Iterator[Check]:
@@ -197,8 +236,7 @@ def _migrations(settings: Settings, records: Sqlite) -> Check:
 
 
 def _directory(tx: Tx, settings: Settings) -> Iterator[Check]:
-    host = (urlsplit(settings.base_url).hostname or "localhost").lower()
-    named = domains.hosts_of(host).default_domain
+    named = domains.hosts_of(settings.app_host).default_domain
     stored = next((d.domain_name for d in domains.of_workspace(tx, domains.SHARED)), "")
     if stored == named:
         yield Check("default domain", "ok", f"Short links live on {named}.")

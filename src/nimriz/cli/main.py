@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nimriz.cli import credentials, events, exports, imports, links, workspaces
+from nimriz.cli import clicks, credentials, events, exports, imports, links, workspaces
 from nimriz.cli.output import said_no
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.add_typer(credentials.secrets, name="secret")
 app.add_typer(credentials.keys, name="key")
 app.add_typer(links.app, name="link")
 app.add_typer(links.blocks, name="block")
+app.add_typer(clicks.app, name="clicks")
 app.add_typer(imports.app, name="import")
 app.add_typer(exports.app, name="export")
 app.command("sign")(events.sign)

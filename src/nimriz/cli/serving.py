@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 
+from nimriz.cli.output import SaidNo
 from nimriz.config import Settings
 from nimriz.core import workspaces
+from nimriz.core.places import Places
+from nimriz.core.visitors import DayKeys
 from nimriz.installation import open_installation
 from nimriz.serve import serve
 
@@ -20,9 +23,22 @@ def run(host: str | None, port: int | None) -> None:
     opened = open_installation(settings)
     fresh = not opened.records.read(workspaces.find_all)
     opened.close()
+    _try_files(settings, opened.clock.now_ms())
     greeting = [f"nimriz serves {settings.base_url} from {settings.data_dir}"]
     if settings.clock_offset_s:
         greeting.append(f"Warning: the clock is shifted by {settings.clock_offset_s} s (NIMRIZ_CLOCK_OFFSET_S).")
     if fresh:
         greeting.append("There is no workspace yet: nimriz workspace create NAME makes one.")
     serve(settings, "\n".join(greeting))
+
+
+def _try_files(settings: Settings, now_ms: int) -> None:
+    """Open once, where it can be told, what each worker opens. Raises PlacesRefused and SaidNo."""
+    Places(settings.geo_file)
+    try:
+        DayKeys(settings.day_key_path, now_ms)
+    except OSError as error:
+        raise SaidNo(
+            f"the key of the day cannot be kept in {settings.day_key_path} ({error.strerror}): "
+            "NIMRIZ_DAY_KEY_FILE names another place"
+        ) from None

@@ -6,6 +6,8 @@ already stop within a second, and go on when the host is taken off the list.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import NamedTuple
 
 import ada_url
@@ -85,6 +87,18 @@ def on_list(tx: Tx, workspace_id: str) -> list[BlockedHost]:
 
 def blocks(tx: Tx, workspace_id: str, host: str) -> bool:
     """Whether a canonical host, or one that it stands under, is on a list that concerns the workspace."""
+    return bool(among(tx, workspace_id, [host]))
+
+
+def among(tx: Tx, workspace_id: str, hosts: Iterable[str]) -> set[str]:
+    """Those of canonical hosts that a list which concerns the workspace blocks."""
+    names = {host: _names_above(host) for host in hosts}
+    asked = list(dict.fromkeys(chain.from_iterable(names.values())))
+    found = {row[0] for row in tx.each(_BLOCKED, asked, {"workspace_id": workspace_id})}
+    return {host for host, above in names.items() if not found.isdisjoint(above)}
+
+
+def _names_above(host: str) -> list[str]:
+    """A host and everything that it stands under."""
     labels = host.rstrip(".").split(".")
-    names = [".".join(labels[start:]) for start in range(len(labels))]
-    return bool(tx.each(_BLOCKED, names, {"workspace_id": workspace_id}))
+    return [".".join(labels[start:]) for start in range(len(labels))]

@@ -43,11 +43,12 @@ class Order(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A link that was made, now or (`replayed`) when its key was first sent."""
+    """A link that was made, now or (`replayed`) when its key was first sent; then its host may be `blocked` by now."""
 
     link: Link
     domain: Domain
     replayed: bool
+    blocked: bool = False
 
 
 def create(tx: Tx, workspace_id: str, order: Order, policy: Policy, actor: str, now_ms: int) -> Made:
@@ -137,6 +138,7 @@ def _replayed(
     rows = tx.each(_KNOWN, keys, {"workspace_id": workspace_id, "since_ms": now_ms - KEY_KEPT_MS})
     known = {row[0]: (row[1], row[2]) for row in rows}
     found = links.find_many(tx, workspace_id, [link_id for _, link_id in known.values()]) if known else {}
+    blocked = destinations.blocked(tx, workspace_id, [link.long_url for link in found.values()])
     replayed: dict[int, Made | Refused] = {}
     for number, order in enumerate(orders):
         if order.idempotency_key not in known:
@@ -150,7 +152,7 @@ def _replayed(
         elif link is None or link.domain_id not in usable:
             replayed[number] = Refused("link_not_found")
         else:
-            replayed[number] = Made(link, usable[link.domain_id], True)
+            replayed[number] = Made(link, usable[link.domain_id], True, link.long_url in blocked)
     return replayed
 
 
@@ -171,8 +173,12 @@ def _remember(
 
 
 def _digest(draft: Draft) -> bytes:
-    """What a row means: the same fields in another order, or nulls left out, are the same row."""
+    """What a row means: the same fields in another order, or nulls left out, are the same row.
+
+    Of a password, whether there is one: a quick hash of it must not be kept.
+    """
     text = draft.fields.model_dump_json(exclude_none=True, exclude={"client_row_id", "idempotency_key", "password"})
+    text += " with a password" if draft.fields.password is not None else ""
     return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest()
 
 

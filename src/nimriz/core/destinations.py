@@ -1,14 +1,15 @@
 """Destinations: what a link may lead to, judged when it is saved, as browsers parse it.
 
 What is stored is exactly what was given, byte for byte; the canonical form stands beside it. A host is
-blocked when it is the service itself, another short domain of this installation (a link that leads to a
-link may go round in circles), private, or on a block list.
+blocked when it is the service itself, another short domain of this installation or a name that its workspace has
+claimed (a link that leads to a link may go round in circles), private, or on a block list.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,10 +20,19 @@ from nimriz.base.urls import DESTINATION_BYTES_MAX
 from nimriz.core import blocklist, domains
 from nimriz.store.db import Tx
 
-_ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
+# Where browsers take a backslash for a slash, and skip slashes too many, others find another host.
+_ABSOLUTE = re.compile(r"https?://[^/\\?#]+(?:[/?#]|\Z)", re.IGNORECASE)
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f]")
-# Names that mean this machine or this network wherever they are asked for: RFC 6761, 6762, 8375, 9476.
-_PRIVATE_NAMES = ("localhost", "local", "internal", "home.arpa")
+# Names that mean this machine or this network wherever they are asked for: RFC 6761, 8375, 9476, 6762 with its
+# appendix G, and what resolvers call the machine itself.
+_PRIVATE_NAMES = (
+    "localhost", "localdomain", "local", "internal", "home.arpa", "lan", "home", "corp", "intranet", "private",
+)  # fmt: skip
+# Not routed globally either, although the standard library says so: 6to4 relays (RFC 7526), site-local (RFC 3879),
+# local NAT64 (RFC 8215), documentation (RFC 9637), segment routing (RFC 9602).
+_NOT_GLOBAL = tuple(
+    ipaddress.ip_network(text) for text in ("192.88.99.0/24", "fec0::/10", "64:ff9b:1::/48", "3fff::/20", "5f00::/16")
+)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _IPV4_COMPATIBLE = ipaddress.ip_network("::/96")
 
@@ -46,8 +56,8 @@ class Policy:
 def read(given: str) -> Destination:
     """A destination as browsers parse it.
 
-    Raises Refused(destination_invalid) for anything but an absolute http(s) URL without credentials, spaces
-    and control characters, of at most 8,192 bytes as given.
+    Raises Refused(destination_invalid) for anything but an absolute http(s) URL without credentials, spaces, control
+    characters and backslashes beside the host, of at most 8,192 bytes as given.
     """
     try:
         size = len(given.encode())
@@ -77,12 +87,19 @@ def parsed(given: str) -> Destination:
 def check(tx: Tx, workspace_id: str, destination: Destination, policy: Policy) -> None:
     """Raises Refused(destination_blocked) when a link of this workspace may not lead there."""
     host = destination.host.rstrip(".")
-    if host in policy.own_hosts or domains.is_short_domain(tx, host):
+    if host in policy.own_hosts or domains.is_short_domain(tx, host, workspace_id):
         raise Refused("destination_blocked")
     if not policy.private_allowed and is_private(host):
         raise Refused("destination_blocked")
     if blocklist.blocks(tx, workspace_id, host):
         raise Refused("destination_blocked")
+
+
+def blocked(tx: Tx, workspace_id: str, stored: Iterable[str]) -> set[str]:
+    """Of stored destinations those whose host a list blocks by now: links that lead there have stopped."""
+    hosts = {given: parsed(given).host for given in stored}
+    on_list = blocklist.among(tx, workspace_id, hosts.values())
+    return {given for given, host in hosts.items() if host in on_list}
 
 
 def is_private(host: str) -> bool:
@@ -94,7 +111,11 @@ def is_private(host: str) -> bool:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return host in _PRIVATE_NAMES or host.endswith(tuple("." + name for name in _PRIVATE_NAMES))
-    return not all(part.is_global and not part.is_multicast for part in (address, *_inside(address)))
+    return not all(map(_is_global, (address, *_inside(address))))
+
+
+def _is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return address.is_global and not address.is_multicast and not any(address in network for network in _NOT_GLOBAL)
 
 
 def _inside(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:

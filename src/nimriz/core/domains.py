@@ -8,8 +8,10 @@ several workspaces may claim one name. States:
     verified  the challenge was found; the name does not lead here yet
     ready     its links redirect
     disabled  switched off by its workspace, which keeps the name while its challenge stands
+    removed   given back, so the name is free; only the row is kept, and nobody finds it
 
-Of all who claim a name at most one is past `pending`, and the schema says so too.
+Of all who claim a name at most one is past `pending`, and the schema says so too. A removed domain is what the names of
+its deleted links and their resting slugs hang on: its workspace has it again when it adds the name again.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ class Domain(NamedTuple):
         return self.status == "ready"
 
 
+_REMOVED = "removed"
 _COLUMNS = ", ".join(Domain._fields)
+_SELECT = f"select {_COLUMNS} from domains where status <> '{_REMOVED}' and"
 _INSERT = f"insert into domains ({_COLUMNS}) values ({', '.join(':' + f for f in Domain._fields)})"
 _UPDATABLE = (
     "status", "root_url", "not_found_url", "expired_url", "finding", "checked_at_ms", "proved_at_ms",
@@ -71,7 +75,13 @@ _UPDATABLE = (
 _UPDATE = f"update domains set {', '.join(f'{f} = :{f}' for f in _UPDATABLE)} where domain_id = :domain_id"
 _GIVE_WAY = (
     "update domains set status = 'pending' "
-    "where domain_name = :domain_name and workspace_id <> '' and status <> 'pending'"
+    f"where domain_name = :domain_name and workspace_id <> '' and status not in ('pending', '{_REMOVED}')"
+)
+_KEPT = {"domain_id", "workspace_id", "domain_name"}
+# Of one workspace's rows with one name there is one, and whoever comes so far has seen that it is removed.
+_CLAIM = (
+    f"{_INSERT} on conflict (workspace_id, domain_name) do update set "
+    f"{', '.join(f'{f} = excluded.{f}' for f in Domain._fields if f not in _KEPT)} returning {_COLUMNS}"
 )
 
 
@@ -107,7 +117,7 @@ def _is_label(label: str) -> bool:
 
 
 def add(tx: Tx, workspace_id: str, domain_name: str, now_ms: int, *, ready: bool) -> Domain:
-    """Claim a name for a workspace; `ready` where the installation vouches for it.
+    """Claim a name for a workspace; `ready` where the installation vouches for it. One that it gave back comes back.
 
     Raises Refused: domain_taken (by this workspace, by the installation, or vouched for and given to
     another), quota_exceeded. Anybody may claim what another has proved: the name may have changed hands.
@@ -132,7 +142,7 @@ def add(tx: Tx, workspace_id: str, domain_name: str, now_ms: int, *, ready: bool
         finding="verified" if ready else "",
         proved_at_ms=now_ms if ready else None,
     )
-    tx.run(_INSERT, domain._asdict())
+    domain = Domain._make(tx.one(_CLAIM, domain._asdict()) or ())
     changes.note(tx, "domain", domain.domain_id, now_ms)
     return domain
 
@@ -152,30 +162,32 @@ def mark_checked(tx: Tx, domain: Domain) -> None:
 
 def remove(tx: Tx, domain: Domain, now_ms: int) -> None:
     """Give a name back. The caller has seen that no link is left."""
-    tx.run("delete from domains where domain_id = :domain_id", {"domain_id": domain.domain_id})
-    changes.note(tx, "domain", domain.domain_id, now_ms)
+    update(tx, domain._replace(status=_REMOVED, root_url="", not_found_url="", expired_url=""), now_ms)
 
 
 def find(tx: Tx, domain_id: str) -> Domain | None:
     """A domain by its id, whoever has it."""
-    row = tx.one(f"select {_COLUMNS} from domains where domain_id = :domain_id", {"domain_id": domain_id})
+    row = tx.one(f"{_SELECT} domain_id = :domain_id", {"domain_id": domain_id})
     return None if row is None else Domain._make(row)
 
 
 def find_by_name(tx: Tx, domain_name: str) -> Domain | None:
     """The domain of a host, compared exactly, in lower case, without the port; a claim only if nobody has proved it."""
     row = tx.one(
-        f"select {_COLUMNS} from domains where domain_name = :domain_name "
+        f"{_SELECT} domain_name = :domain_name "
         "order by case when status = 'pending' then 1 else 0 end, domain_id limit 1",
         {"domain_name": domain_name},
     )
     return None if row is None else Domain._make(row)
 
 
-def is_short_domain(tx: Tx, host: str) -> bool:
-    """Whether short links live on this host; a mere claim counts for nothing."""
-    domain = find_by_name(tx, host)
-    return domain is not None and domain.status != "pending"
+def is_short_domain(tx: Tx, host: str, workspace_id: str) -> bool:
+    """Whether short links live on this host; a mere claim counts only when it is this workspace's own."""
+    row = tx.one(
+        f"{_SELECT} domain_name = :domain_name and (status <> 'pending' or workspace_id = :workspace_id) limit 1",
+        {"domain_name": host, "workspace_id": workspace_id},
+    )
+    return row is not None
 
 
 def may_have_certificate(tx: Tx, host: str) -> bool:
@@ -189,7 +201,7 @@ def ensure_default(tx: Tx, domain_name: str, now_ms: int) -> Domain:
 
     A workspace that has the name gives way to it.
     """
-    row = tx.one(f"select {_COLUMNS} from domains where workspace_id = ''")
+    row = tx.one(f"{_SELECT} workspace_id = ''")
     if row is None:
         tx.run(_GIVE_WAY, {"domain_name": domain_name})
         domain = Domain(new_id(now_ms), SHARED, domain_name, "ready", "", "", "", now_ms)
@@ -210,7 +222,7 @@ def ensure_default(tx: Tx, domain_name: str, now_ms: int) -> Domain:
 def of_workspace(tx: Tx, workspace_id: str) -> list[Domain]:
     """The domains that a workspace may use: its own, and the default one."""
     rows = tx.all(
-        f"select {_COLUMNS} from domains where workspace_id in ('', :workspace_id) order by domain_id",
+        f"{_SELECT} workspace_id in ('', :workspace_id) order by domain_id",
         {"workspace_id": workspace_id},
     )
     return [Domain._make(row) for row in rows]
@@ -233,7 +245,7 @@ def find_own(tx: Tx, workspace_id: str, domain_id: str) -> Domain:
 def due(tx: Tx, now_ms: int, recheck_ms: int, limit: int) -> list[Domain]:
     """Domains of workspaces that it is time to look up in the DNS again, those that waited longest first."""
     rows = tx.all(
-        f"select {_COLUMNS} from domains where workspace_id <> '' and status <> 'disabled' "
+        f"{_SELECT} workspace_id <> '' and status <> 'disabled' "
         "and coalesce(checked_at_ms, 0) < case when status in ('pending', 'verified') and created_at_ms > :young_ms "
         "then :eager_ms else :recheck_ms end "
         "order by coalesce(checked_at_ms, 0), domain_id limit :limit_count",

@@ -64,6 +64,7 @@ class LinkFields(BaseModel):
     append_token: Literal["auto", "always", "never"] | None = None
     forward_query: bool | None = None
     archived: bool | None = None
+    privacy: Literal["strict"] | None = None
 
 
 class NewLink(LinkFields):
@@ -158,10 +159,11 @@ _PUT: dict[str, tuple[str, Callable[[Any], object]]] = {
     "append_token": ("append_policy", _as_it_is),
     "forward_query": ("forward_query", int),
     "archived": ("archived", int),
+    "privacy": ("privacy", _text),
     "status": ("status", _as_it_is),
     "short_code": ("slug", _as_it_is),
 }
-_TAKEN_BACK_BY_NULL = {"title", "notes", "tags", "utm", "clicks_max", "conversion_window_days"}
+_TAKEN_BACK_BY_NULL = {"title", "notes", "tags", "utm", "clicks_max", "conversion_window_days", "privacy"}
 
 
 def _check_room(link: Link) -> None:

@@ -13,20 +13,26 @@ from functools import partial
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from nimriz.core.clicks import PAGE_ROWS
+from nimriz.core.clicks import LEFT_OUT, PAGE_ROWS, Audience
+from nimriz.core.judgments import STANDING
 from nimriz.store.db import Database, Params, Row, Tx
 
 TouchType = Literal["short_link_click", "qr_scan"]
-BREAKDOWNS = (
+_OF_CLICK = (
     "touch_type", "referrer_host", "placement", "utm_source", "utm_medium", "utm_campaign", "utm_term",
-    "utm_content", "destination_host", "token_suppressed",
+    "utm_content", "destination_host", "token_suppressed", "country", "region", "city", "language",
 )  # fmt: skip
+_OF_AGENT = ("device", "os", "browser")
+BREAKDOWNS = (*_OF_CLICK, *_OF_AGENT)
 KEYS_MAX = 100
 """How many keys of a breakdown are told; the rest is added up under null."""
 
 # One value of crawler at a time, so that the index gives the rows in the order of seq.
 _CLICKS = (
-    f"select seq, clicked_at_ms, tracked, {', '.join(BREAKDOWNS)} from clicks "
+    f"select seq, {STANDING}, visitor, clicked_at_ms, tracked, {', '.join(_OF_CLICK)}, "
+    "coalesce(device, ''), coalesce(os, ''), coalesce(browser, '') from clicks "
+    "left join click_agents on click_agents.click_seq = clicks.seq "
+    "left join agents on agents.agent_id = click_agents.agent_id "
     "where link_id = :link_id and crawler = :crawler and seq > :after_seq "
     "and clicked_at_ms >= :from_ms and clicked_at_ms < :to_ms "
     "and (:touch_type = '' or touch_type = :touch_type) order by seq limit :limit_count"
@@ -39,7 +45,11 @@ class LinkClicks:
 
     clicks: int = 0
     tracked_clicks: int = 0
-    crawlers: int = 0
+    bots: int = 0
+    suspects: int = 0
+    visitors: set[bytes] = field(default_factory=set)
+    # Whether a click has no visitor's hash: then nobody can say how many visitors there were.
+    hashless: bool = False
     by_day: Counter[str] = field(default_factory=Counter)
     breakdowns: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in BREAKDOWNS})
 
@@ -51,8 +61,7 @@ def summed(
     to_ms: int,
     zone: ZoneInfo,
     touch_type: TouchType | None,
-    *,
-    include_crawlers: bool,
+    audience: Audience,
 ) -> LinkClicks:
     """The clicks made in [from_ms, to_ms); `touch_type` None asks for all."""
     found = LinkClicks()
@@ -68,9 +77,9 @@ def summed(
                 "limit_count": PAGE_ROWS,
             }
             while rows := log.read(partial(_page, params=dict(params))):
-                found.crawlers += len(rows) * crawler
-                if include_crawlers or not crawler:
-                    _add(found, rows, zone)
+                found.bots += sum(row[1] == "bot" for row in rows)
+                found.suspects += sum(row[1] == "suspect" for row in rows)
+                _add(found, [row for row in rows if row[1] not in LEFT_OUT[audience]], zone)
                 params["after_seq"] = rows[-1][0]
     return found
 
@@ -81,9 +90,11 @@ def _page(tx: Tx, params: Params) -> list[Row]:
 
 def _add(found: LinkClicks, rows: list[Row], zone: ZoneInfo) -> None:
     found.clicks += len(rows)
-    found.tracked_clicks += sum(row[2] for row in rows)
-    found.by_day.update(datetime.fromtimestamp(row[1] // 1000, zone).date().isoformat() for row in rows)
-    for place, name in enumerate(BREAKDOWNS, 3):
+    found.tracked_clicks += sum(row[4] for row in rows)
+    found.hashless |= any(row[2] is None for row in rows)
+    found.visitors |= {row[2] for row in rows if row[2] is not None}
+    found.by_day.update(datetime.fromtimestamp(row[3] // 1000, zone).date().isoformat() for row in rows)
+    for place, name in enumerate(BREAKDOWNS, 5):
         found.breakdowns[name].update(row[place] for row in rows)
 
 

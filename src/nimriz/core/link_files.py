@@ -1,8 +1,8 @@
 """Files of links: the CSV dialects of other shorteners read into rows, and our own written.
 
-RFC 4180 in UTF-8, divided by commas, semicolons or tabs. Dialect and divider are told by the header line,
-whose names are compared trimmed and without case. In our own dialect every cell is exact; elsewhere cells are
-trimmed, and `null` is nothing.
+RFC 4180 in UTF-8, divided by commas, semicolons or tabs. Dialect and divider are told by the header line, whose names
+are compared trimmed, without case, and with underscores and hyphens taken for spaces. In our own dialect every cell is
+exact; elsewhere cells are trimmed, and `null` is nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.errors import FieldError
 from nimriz.base.urls import UTM_NAMES
-from nimriz.core.link_dialects import DIALECTS, Dialect
+from nimriz.core.link_dialects import DIALECTS, Dialect, column_name
 from nimriz.core.links import Link, utm_of
 
 FILE_BYTES_MAX = 100_000_000
@@ -28,6 +28,9 @@ _TRUE, _FALSE = ("true", "1", "yes", "t"), ("false", "0", "no", "f")
 # What a spreadsheet takes for a formula, or strips until one is left (OWASP, CSV Injection).
 _FORMULA = re.compile("'*[=+@\t\r\n＝＋－＠-]")
 _NUMBER = re.compile(r"[0-9]{1,16}")
+# A list of addresses: JSON, as programs print one, or simply one after the other.
+_ADDRESS = re.compile(r"[^\s,;|\[\]\"']+")
+_NO_MEMBERS = ("slug", "short_url", "custom", "banned", "password_protected")
 _HOST = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?[^/]*/?")
 
 
@@ -54,9 +57,15 @@ def read(lines: Iterable[str], dialect_name: str = "auto") -> tuple[Dialect, Ite
     first = next(lines, "").removeprefix("\ufeff")
     for delimiter in _DELIMITERS:
         header = _header(first, delimiter)
-        for dialect in DIALECTS:
-            if _fits(dialect, header, dialect_name):
-                return dialect, _rows(dialect, header, chain([first], lines), delimiter)
+        found = [dialect for dialect in DIALECTS if _fits(dialect, header, dialect_name)]
+        if dialect_name == "auto":
+            found = _likeliest(found, header)
+        if len(found) > 1:
+            names = " or ".join(sorted(dialect.name for dialect in found))
+            raise FileRefused(f"the header line could be of {names}; --from says which")
+        for dialect in found:
+            _require_known(dialect, header)
+            return dialect, _rows(dialect, header, chain([first], lines), delimiter)
     if dialect_name == "auto":
         raise FileRefused(
             f"the header line is of none of the formats {', '.join(sorted(d.name for d in DIALECTS))}; --from names one"
@@ -69,18 +78,31 @@ def _header(line: str, delimiter: str) -> list[str]:
         cells = next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:
         return []
-    return [cell.strip().lower() for cell in cells]
+    return [column_name(cell) for cell in cells]
 
 
 def _fits(dialect: Dialect, header: Sequence[str], dialect_name: str) -> bool:
     if dialect_name == "auto":
         return any(names <= set(header) for names in dialect.known_by)
-    slugs = (*dialect.columns.get("slug", ()), *dialect.columns.get("short_url", ()))
+    slugs = chain.from_iterable(dialect.columns.get(member, ()) for member in ("slug", "custom", "short_url"))
     return (
         dialect.name == dialect_name
         and not set(header).isdisjoint(dialect.columns["long_url"])
         and not set(header).isdisjoint(slugs)
     )
+
+
+def _likeliest(found: Sequence[Dialect], header: Sequence[str]) -> list[Dialect]:
+    """The dialects of which most names stand in the header."""
+    told = [max(len(names) for names in dialect.known_by if names <= set(header)) for dialect in found]
+    return [dialect for dialect, count in zip(found, told, strict=True) if count == max(told)]
+
+
+def _require_known(dialect: Dialect, header: Sequence[str]) -> None:
+    """Raises FileRefused for a column in which slugs could be lost."""
+    for number, name in enumerate(header, 1):
+        if dialect.custom_like and dialect.custom_like.search(name) and name not in dialect.columns["custom"]:
+            raise FileRefused(f"column {number} could hold custom back-halves: name it custom_bitlinks, or take it out")
 
 
 def _rows(dialect: Dialect, header: list[str], lines: Iterable[str], delimiter: str) -> Iterator[FileRow]:
@@ -109,9 +131,12 @@ def _row(dialect: Dialect, places: dict[str, list[int]], width: int, cells: list
         texts[member] = next((text for text in told if text), "")
     # More cells than columns: a quotation mark is missing, and the cells are not what they seem.
     errors = [] if len(cells) <= width else [FieldError("cell_beyond_the_header", "field_unknown")]
+    custom = _custom(cells[column] for column in places.get("custom", ()) if column < len(cells))
+    if len(custom) > 1:
+        errors.append(FieldError("custom_bitlink", "field_type"))
     said: dict[str, Any] = {}
     for member, text in texts.items():
-        if text and member not in ("slug", "short_url", "banned", "password_protected"):
+        if text and member not in _NO_MEMBERS:
             try:
                 said[member] = _READ.get(member, str)(text)
             except ValueError:
@@ -123,8 +148,15 @@ def _row(dialect: Dialect, places: dict[str, list[int]], width: int, cells: list
     # Without its password a link must not be open to everybody.
     if any(texts.get(member, "").lower() not in ("", *_FALSE) for member in ("banned", "password_protected")):
         said["status"] = "disabled"
-    slug = texts.get("slug", "") or _HOST.sub("", texts.get("short_url", ""), count=1)
+    slug = next(iter(custom), "") or texts.get("slug", "") or _HOST.sub("", texts.get("short_url", ""), count=1)
     return FileRow(line, slug if dialect.exact else slug.strip("/"), said, tuple(errors))
+
+
+def _custom(cells: Iterable[str]) -> list[str]:
+    """The slugs that cells name, by themselves or by their addresses; each once."""
+    named = chain.from_iterable(_ADDRESS.findall(_cell(cell, exact=False)) for cell in cells)
+    slugs = (_HOST.sub("", name, count=1) if "/" in name.strip("/") else name for name in named)
+    return list(dict.fromkeys(slug for slug in (slug.strip("/") for slug in slugs) if slug))
 
 
 def _cell(text: str, exact: bool) -> str:
@@ -191,6 +223,7 @@ def cells_of(link: Link, domain_name: str) -> list[str]:
         "" if link.conversion_window_days is None else str(link.conversion_window_days),
         link.append_policy,
         _word(link.forward_query),
+        link.privacy,
         _word(bool(link.password_hash)),
     ]
 

@@ -53,6 +53,7 @@ class Link(NamedTuple):
     takedown: str = ""
     clicks_max: int | None = None
     clicks_used: int = 0
+    privacy: str = ""
 
     def expired(self, now_ms: int) -> bool:
         """Whether its instant has come, or all its clicks are used."""
@@ -221,6 +222,8 @@ def find_by_slugs(tx: Tx, domain_id: str, wanted: Sequence[str]) -> dict[str, Li
 
 def page(tx: Tx, workspace_id: str, before_id: str, limit: int, filters: Filters = ALL) -> list[Link]:
     """At most `limit` links of a workspace, newest first, made before the link `before_id` ('': all)."""
+    if "\0" in filters.search + filters.tag:
+        return []  # No text holds a NUL, and engines end there.
     params: dict[str, Scalar] = {
         "workspace_id": workspace_id,
         "before_id": before_id or "g",
@@ -286,7 +289,7 @@ def utm_of(link: Link) -> tuple[str, ...]:
 
 
 def _text(link: Link) -> str:
-    return f"{link.slug} {link.title} {link.long_url} {' '.join(json.loads(link.tags))}".lower()[:_SEARCHED_CHARS_MAX]
+    return f"{link.slug} {link.title} {' '.join(json.loads(link.tags))} {link.long_url}".lower()[:_SEARCHED_CHARS_MAX]
 
 
 def _text_row(link: Link) -> Params:

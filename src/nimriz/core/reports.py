@@ -6,13 +6,14 @@ stands in `unattributed`; together they make the workspace. Sums are Python inte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from nimriz.core.clicks import ClickCount
+from nimriz.core.clicks import Counted, RowOf
 from nimriz.core.mode import Mode, by_mode
 from nimriz.store.db import Params, Row, Tx
 
@@ -55,6 +56,7 @@ class Figures:
 
     clicks: int = 0
     tracked_clicks: int = 0
+    unique_clicks: int | None = 0
     leads: int = 0
     sales: int = 0
     refunds: int = 0
@@ -123,20 +125,19 @@ _MOVEMENTS = by_mode(
 )
 
 
-def build(tx: Tx, question: Question, clicks: Iterable[ClickCount]) -> Report:
-    """The report over what stands now. `clicks` are the clicks of the question's period."""
+def row_of(question: Question) -> RowOf:
+    """In which row a report counts clicks: by event name in none."""
+    day_of = _day_of(question.zone)
+    if question.by == "link":
+        return lambda link_id, _: link_id
+    return lambda _, quarter_ms: day_of(quarter_ms) if question.by == "day" else None
+
+
+def build(tx: Tx, question: Question, clicks: Counted) -> Report:
+    """The report over what stands now. `clicks` are those that the question asks for, counted by its rows."""
     report = Report()
     day_of = _day_of(question.zone)
-    for counted in clicks:
-        if question.link_id in ("", counted.link_id):
-            figures = [report.totals]
-            if question.by == "link":
-                figures.append(report.row(counted.link_id))
-            elif question.by == "day":
-                figures.append(report.row(day_of(counted.quarter_ms)))
-            for f in figures:
-                f.clicks += counted.clicks
-                f.tracked_clicks += counted.tracked_clicks
+    _add_clicks(report, row_of(question), clicks)
     params: Params = {
         "workspace_id": question.workspace_id,
         "from_ms": question.from_ms,
@@ -156,8 +157,18 @@ def build(tx: Tx, question: Question, clicks: Iterable[ClickCount]) -> Report:
     return report
 
 
+def _add_clicks(report: Report, key_of: RowOf, clicks: Counted) -> None:
+    for counted in clicks.counts:
+        key = key_of(counted.link_id, counted.quarter_ms)
+        for f in (report.totals,) if key is None else (report.totals, report.row(key)):
+            f.clicks += counted.clicks
+            f.tracked_clicks += counted.tracked_clicks
+    for key, unique_clicks in clicks.unique.items():
+        (report.totals if key is None else report.row(key)).unique_clicks = unique_clicks
+
+
 def _day_of(zone: ZoneInfo) -> Callable[[int], str]:
-    return lambda instant_ms: datetime.fromtimestamp(instant_ms // 1000, zone).date().isoformat()
+    return lru_cache(1_024)(lambda instant_ms: datetime.fromtimestamp(instant_ms // 1000, zone).date().isoformat())
 
 
 def _places(report: Report, question: Question, row: Row, day_of: Callable[[int], str]) -> list[Figures]:

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from nimriz.base import ids, urls
 from nimriz.base.tokens import TOKEN_CHARS
-from nimriz.core import blocklist, destinations, entitlements, links, workspaces
+from nimriz.core import blocklist, destinations, domains, entitlements, links, workspaces
 from nimriz.core.domains import Domain
 from nimriz.core.links import Link
 from nimriz.store.db import Tx
@@ -54,6 +54,9 @@ class Signpost:
     window_days: int
     suppression: str
     utm: tuple[str, ...]
+    tags: str
+    strict: bool
+    privacy_suppresses: bool
     forward_query: bool
     own_keys: frozenset[bytes]
 
@@ -65,7 +68,18 @@ class Signpost:
     @property
     def bytes_count(self) -> int:
         """About how much memory it takes."""
-        return SIGNPOST_BYTES + len(self.head) + len(self.fragment) + KEY_BYTES * len(self.own_keys)
+        return SIGNPOST_BYTES + len(self.head) + len(self.fragment) + len(self.tags) + KEY_BYTES * len(self.own_keys)
+
+
+def find_domain(tx: Tx, host: str) -> Domain | None:
+    """The domain of a host as the redirect knows it: without the fallback URLs whose host is blocked."""
+    domain = domains.find_by_name(tx, host)
+    if domain is None:
+        return None
+    fallbacks = (domain.root_url, domain.not_found_url, domain.expired_url)
+    blocked = destinations.blocked(tx, domain.workspace_id, [url for url in fallbacks if url])
+    root_url, not_found_url, expired_url = ("" if url in blocked else url for url in fallbacks)
+    return domain._replace(root_url=root_url, not_found_url=not_found_url, expired_url=expired_url)
 
 
 def compile_signpost(tx: Tx, domain: Domain, slug: str) -> Signpost | None:
@@ -106,6 +120,9 @@ def compile_signpost(tx: Tx, domain: Domain, slug: str) -> Signpost | None:
         window_days=link.conversion_window_days or workspace.conversion_window_days,
         suppression=suppression,
         utm=links.utm_of(link),
+        tags=sys.intern(link.tags),
+        strict="strict" in (link.privacy, workspace.privacy),
+        privacy_suppresses=bool(workspace.privacy_suppresses_token),
         forward_query=bool(link.forward_query),
         own_keys=_keys(head) if link.forward_query else frozenset(),
     )

@@ -6,11 +6,9 @@ slug, another destination, switched off and on) leaves the takedown as it is.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from nimriz.base.errors import Refused
 from nimriz.base.ids import is_id
-from nimriz.core import domains, history, links
+from nimriz.core import domains, history, links, short_urls
 from nimriz.core.domains import Hosts
 from nimriz.core.links import Link
 from nimriz.store.db import Tx
@@ -35,15 +33,9 @@ def _by_id(tx: Tx, link_id: str) -> Link | None:
 
 
 def _by_short_url(tx: Tx, text: str, hosts: Hosts) -> Link | None:
-    try:
-        parts = urlsplit(text if "//" in text else f"//{text}")
-        host = (parts.hostname or "").lower()
-    except ValueError:
-        return None
-    if host in hosts.application or f"[{host}]" in hosts.application:
-        host = hosts.default_domain
-    domain = domains.find_by_name(tx, host)
-    return None if domain is None else links.find_by_slug(tx, domain.domain_id, parts.path.removeprefix("/"))
+    host, slug = short_urls.read(text)
+    domain = domains.find_by_name(tx, hosts.default_domain if host in hosts.application else host)
+    return None if domain is None else links.find_by_slug(tx, domain.domain_id, slug)
 
 
 def take_down(tx: Tx, link: Link, reason: str, now_ms: int) -> Link:

@@ -23,6 +23,7 @@ class Workspace(NamedTuple):
     conversion_window_days: int
     created_at_ms: int
     privacy: str = "standard"
+    privacy_suppresses_token: int = 0
 
 
 _COLUMNS = ", ".join(Workspace._fields)
@@ -58,11 +59,13 @@ def update(tx: Tx, workspace: Workspace, now_ms: int) -> Workspace:
     """Store a workspace's name and choices; every process knows within a second."""
     tx.run(
         "update workspaces set name = :name, timezone = :timezone, privacy = :privacy, "
+        "privacy_suppresses_token = :privacy_suppresses_token, "
         "conversion_window_days = :conversion_window_days where workspace_id = :workspace_id",
         {
             "name": workspace.name,
             "timezone": workspace.timezone,
             "privacy": workspace.privacy,
+            "privacy_suppresses_token": workspace.privacy_suppresses_token,
             "conversion_window_days": workspace.conversion_window_days,
             "workspace_id": workspace.workspace_id,
         },

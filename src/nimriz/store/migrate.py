@@ -9,6 +9,9 @@ every start. What the engines spell differently is written `@word` and replaced 
     @no_update NAME    triggers that refuse update and replacement
     @no_change NAME    triggers that refuse update and delete, where an insert must cost nothing more
 
+    @no_delete NAME unless CONDITION
+                       a trigger that refuses delete, but of rows for which this is true; instead of the one before
+
 After NAME may stand the columns of a unique key beside seq, in brackets.
 """
 
@@ -67,11 +70,21 @@ def _statements(text: str) -> list[str]:
     for raw in re.sub(r"--[^\n]*", "", text).split(";"):
         statement = raw.strip()
         guard = re.fullmatch(r"@(append_only|no_update|no_change) (\w+)(?: \((.+)\))?", statement)
+        delete = re.fullmatch(r"@no_delete (\w+) unless (.+)", statement, re.DOTALL)
         if guard:
             statements += _guards(guard[1], guard[2], guard[3])
+        elif delete:
+            statements += [f"drop trigger if exists {delete[1]}_no_delete", _refuse_delete(delete[1], delete[2])]
         elif statement:
             statements.append(statement)
     return statements
+
+
+def _refuse_delete(name: str, allowed: str) -> str:
+    return (
+        f"create trigger {name}_no_delete before delete on {name} when ({allowed}) is not true "
+        f"begin select raise(abort, '{name} is append-only'); end;"
+    )
 
 
 def _guards(word: str, name: str, key: str | None) -> list[str]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import structlog
 
-from nimriz.core import clicks
-from nimriz.core.clicks import Click
+from nimriz.core.logbook import Arrival, Logbook
 from nimriz.store.batch import Batch, Batcher, Overflow
-from nimriz.store.db import Database, StoreError
+from nimriz.store.db import StoreError
 from nimriz.web.metrics import Counters
 
 log = structlog.get_logger()
@@ -21,17 +20,17 @@ class ClickLog:
     """Takes clicks from the event loop and commits them in groups."""
 
     def __init__(
-        self, database: Database, counters: Counters, *, wait_ms_max: int, batch_max: int, queue_max: int
+        self, logbook: Logbook, counters: Counters, *, wait_ms_max: int, batch_max: int, queue_max: int
     ) -> None:
-        self._database = database
+        self._logbook = logbook
         self._counters = counters
-        self._batcher: Batcher[Click, None] = Batcher(
+        self._batcher: Batcher[Arrival, None] = Batcher(
             self._commit, name="click-writer", batch_max=batch_max, queue_max=queue_max, wait_ms_max=wait_ms_max
         )
 
-    def _commit(self, batch: list[Click]) -> list[None]:
+    def _commit(self, batch: list[Arrival]) -> list[None]:
         try:
-            self._database.write(lambda tx: clicks.append(tx, batch))
+            self._logbook.write(batch)
         except StoreError as error:
             self._counters.clicks_lost += len(batch)
             log.error("clicks_lost", count=len(batch), error=str(error))
@@ -45,14 +44,14 @@ class ClickLog:
         """Clicks that wait for the disk."""
         return self._batcher.queued
 
-    def put(self, click: Click) -> Batch[Click, None] | None:
+    def put(self, arrival: Arrival) -> Batch[Arrival, None] | None:
         """Take a click: the batch to wait for, or None when nobody should wait.
 
         The batch's `done` is resolved with None when it took too long, and raises StoreError when the disk
         refused it; both, like the clicks not waited for or not taken, are counted here.
         """
         try:
-            batch, _ = self._batcher.put(click)
+            batch, _ = self._batcher.put(arrival)
         except Overflow:
             self._counters.clicks_dropped += 1
             return None

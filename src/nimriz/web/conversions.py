@@ -30,6 +30,7 @@ from nimriz.web.http import Headers, Receive, Scope, Send, answer_json, answer_r
 from nimriz.web.limits import Buckets
 from nimriz.web.memory import Access, Memory
 from nimriz.web.metrics import Counters
+from nimriz.web.visitor import VisitorReader
 
 PREFIX = "/api/conversions/callback/"
 BODY_BYTES_MAX = 65_536
@@ -66,6 +67,7 @@ class Conversions:
         memory: Memory,
         recorder: Recorder,
         batcher: Batcher[Sequence[Authentic], list[Answer] | Exception],
+        visitors: VisitorReader,
         clock: Clock,
         counters: Counters,
         buckets: Buckets,
@@ -77,6 +79,7 @@ class Conversions:
         self._memory = memory
         self._recorder = recorder
         self._batcher = batcher
+        self._visitors = visitors
         self._clock = clock
         self._counters = counters
         self._buckets = buckets
@@ -107,7 +110,7 @@ class Conversions:
         await answer_json(send, status, body)
 
     async def _answer(self, scope: Scope, receive: Receive, reference: str) -> tuple[int, object]:
-        self._buckets.take_address(_client(scope))
+        self._buckets.take_address(self._visitors.address_of(scope))
         delivery = self._read_headers(scope)
         try:
             body = await self._bodies.read(receive, BATCH_BYTES_MAX if delivery.is_batch else BODY_BYTES_MAX)
@@ -246,11 +249,6 @@ def _sent(headers: Headers) -> dict[bytes, list[bytes]]:
         if name in sent:
             sent[name].append(value)
     return sent
-
-
-def _client(scope: Scope) -> str:
-    client = scope.get("client")
-    return client[0] if client else ""
 
 
 def _read_query(query: bytes) -> tuple[bool, list[FieldError]]:

@@ -25,6 +25,7 @@ from nimriz.web.body import Bodies
 from nimriz.web.http import NO_STORE, REFERRER_POLICY, Headers, Receive, Scope, Send, answer
 from nimriz.web.limits import Attempts
 from nimriz.web.metrics import Counters
+from nimriz.web.visitor import VisitorReader
 
 COOKIE = b"nimriz_unlock"
 UNLOCKED_S = 12 * 3_600
@@ -38,9 +39,18 @@ _DIGITS_MAX = 12
 class Gate:
     """Asks for passwords of links. `plain_host` is the short domain that is served without TLS, '' for none."""
 
-    def __init__(self, vault: Vault, bodies: Bodies, clock: Clock, counters: Counters, plain_host: str) -> None:
+    def __init__(
+        self,
+        vault: Vault,
+        bodies: Bodies,
+        visitors: VisitorReader,
+        clock: Clock,
+        counters: Counters,
+        plain_host: str,
+    ) -> None:
         self._vault = vault
         self._bodies = bodies
+        self._visitors = visitors
         self._clock = clock
         self._counters = counters
         self._plain_host = plain_host
@@ -58,7 +68,12 @@ class Gate:
 
     def _proves(self, proof: bytes, signpost: Signpost) -> bool:
         digits, _, given = proof.partition(b".")
-        if not digits.isdigit() or len(digits) > _DIGITS_MAX or int(digits) <= self._clock.now_ms() // 1000:
+        if (
+            not digits.isdigit()
+            or len(digits) > _DIGITS_MAX
+            or digits.startswith(b"0")
+            or int(digits) <= self._clock.now_ms() // 1000
+        ):
             return False
         return hmac.compare_digest(given, self._proof(signpost, int(digits)))
 
@@ -71,7 +86,7 @@ class Gate:
 
     async def hear(self, scope: Scope, receive: Receive, send: Send, domain: Domain, signpost: Signpost) -> None:
         """Answer a POST: go on to the same address with the cookie, or ask again."""
-        address = scope["client"][0] if scope.get("client") else ""
+        address = self._visitors.address_of(scope)
         try:
             self._attempts.take(address, signpost.link_id)
             password = _password(await self._bodies.read(receive, _BODY_BYTES_MAX))

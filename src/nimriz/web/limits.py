@@ -5,6 +5,7 @@ A bucket holds what may come at once and fills steadily. All of a process are in
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import time
 from typing import NamedTuple
@@ -74,10 +75,24 @@ class Attempts(_Buckets):
 
     def take(self, address: str, link_id: str) -> None:
         """Count an attempt; raises Refused(rate_limited)."""
-        self._take((address, link_id), self.BY_ADDRESS)
-        self._take((link_id,), self.BY_LINK)
+        own = (_household(address), link_id)
+        self._take(own, self.BY_ADDRESS)
+        try:
+            self._take((link_id,), self.BY_LINK)
+        except Refused:
+            self._give_back(own)
+            raise
 
     def give_back(self, address: str, link_id: str) -> None:
         """The password was right."""
-        self._give_back((address, link_id))
+        self._give_back((_household(address), link_id))
         self._give_back((link_id,))
+
+
+def _household(address: str) -> str:
+    """An IPv4 address, or the /64 of an IPv6 one, in which one visitor may have any address (RFC 6177)."""
+    try:
+        packed = ipaddress.IPv6Address(address).packed
+    except ValueError:
+        return address
+    return packed[:8].hex()

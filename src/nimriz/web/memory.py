@@ -17,7 +17,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import structlog
 
-from nimriz.core import changes, credentials, domains, entitlements, signposts, workspaces
+from nimriz.core import changes, credentials, entitlements, signposts, workspaces
 from nimriz.core.credentials import ApiKey, LiveSecret
 from nimriz.core.domains import Domain
 from nimriz.core.signposts import Signpost
@@ -144,10 +144,10 @@ class Memory:
         return time.monotonic() < self._fresh_until_s
 
     async def domain(self, host: str) -> Domain | None:
-        """The domain of a host; None for an unknown one. Raises StoreError."""
+        """The domain of a host, blocked fallbacks left out; None for an unknown one. Raises StoreError."""
         if host in self.domains:
             return self.domains.get(host)
-        return await self._load(self.domains, host, lambda tx: domains.find_by_name(tx, host))
+        return await self._load(self.domains, host, lambda tx: signposts.find_domain(tx, host))
 
     async def signpost(self, domain: Domain, slug: str) -> Signpost | None:
         """The signpost of a slug, read once. Raises StoreError when it is unknown and cannot be read."""
@@ -241,6 +241,7 @@ class Memory:
                 self._keys.clear()
             elif note.topic == "blocklist":
                 self.signposts.clear()
+                self.domains.clear()
             else:
                 everything = True
         if everything:

@@ -19,6 +19,7 @@ from nimriz.base.urls import DESTINATION_BYTES_MAX
 from nimriz.core.clicks import LABEL_BYTES_MAX, Click
 from nimriz.core.crawlers import is_declared_crawler
 from nimriz.core.domains import Domain
+from nimriz.core.logbook import Arrival
 from nimriz.core.signposts import Signpost, key_of
 from nimriz.core.slugs import is_slug
 from nimriz.store.db import StoreError
@@ -29,8 +30,10 @@ from nimriz.web.http import NO_STORE, REFERRER_POLICY, Message, Receive, Scope, 
 from nimriz.web.memory import Memory
 from nimriz.web.metrics import Counters
 from nimriz.web.turnstile import Turnstile
+from nimriz.web.visitor import VisitorReader
 
 _PATH_BYTES_MAX = 2_048
+_PAIRS_MAX = 200
 _NO_BODY = (b"content-length", b"0")
 _NOTHING_MORE: Message = {"type": "http.response.body", "body": b""}
 _CLICK = "short_link_click"
@@ -56,8 +59,11 @@ class Redirect:
         click_log: ClickLog,
         gate: Gate,
         turnstile: Turnstile,
+        visitors: VisitorReader,
         clock: Clock,
         counters: Counters,
+        *,
+        signals_honoured: bool,
     ) -> None:
         self._memory = memory
         self._signposts = memory.signposts
@@ -65,6 +71,8 @@ class Redirect:
         self._click_log = click_log
         self._gate = gate
         self._turnstile = turnstile
+        self._visitors = visitors
+        self._signals_honoured = signals_honoured
         self._clock = clock
         self._counters = counters
 
@@ -160,15 +168,11 @@ class Redirect:
             await send(_found(signpost.status_code, _location(signpost, forwarded, b"")[0]))
             await send(_NOTHING_MORE)
             return
-        user_agent = referrer = b""
-        for name, value in scope["headers"]:
-            if name == b"user-agent":
-                user_agent = value
-            elif name == b"referer":
-                referrer = value
-        crawler = is_declared_crawler(user_agent)
+        visitor = self._visitors.read(scope)
+        crawler = is_declared_crawler(visitor.user_agent)
+        strict = signpost.strict or (self._signals_honoured and (visitor.dnt or visitor.gpc))
         click_id = uuid7_bytes(now_ms)
-        token, reason = self._token(signpost, click_id, crawler)
+        token, reason = self._token(signpost, click_id, crawler, strict or visitor.gpc)
         location, appended = _location(signpost, forwarded, token)
         if token and not appended:
             reason = "too_long"
@@ -185,11 +189,15 @@ class Redirect:
             signpost.destination_host,
             seen.touch_type,
             seen.placement,
-            _host_of(referrer) if referrer else "",
+            _host_of(visitor.referrer) if visitor.referrer else "",
             *seen.utm,
         )
+        arrival = Arrival(
+            click, signpost.tags, visitor.purpose, visitor.country, visitor.address, visitor.user_agent,
+            visitor.accept_language, strict,
+        )  # fmt: skip
         counters = self._counters
-        batch = self._click_log.put(click)
+        batch = self._click_log.put(arrival)
         if batch is not None:
             try:
                 if await batch.done is None:
@@ -202,7 +210,7 @@ class Redirect:
         await send(_found(signpost.status_code, location))
         await send(_NOTHING_MORE)
 
-    def _token(self, signpost: Signpost, click_id: bytes, crawler: bool) -> tuple[bytes, str]:
+    def _token(self, signpost: Signpost, click_id: bytes, crawler: bool, private: bool) -> tuple[bytes, str]:
         """The parameter to append, or the reason why there is none ('' when the link does not track)."""
         if not signpost.tracked:
             return b"", ""
@@ -210,6 +218,8 @@ class Redirect:
             return b"", signpost.suppression
         if crawler:
             return b"", "bot"
+        if private and signpost.privacy_suppresses:
+            return b"", "privacy"
         token = self._keyring.mint(click_id, signpost.link_key, signpost.window_days)
         return b"nim_ct=" + token.encode("ascii"), ""
 
@@ -242,8 +252,9 @@ def _read_query(signpost: Signpost, query: bytes) -> tuple[Seen, bytes]:
     utm = ["", "", "", "", ""]
     forwarded = []
     forward = signpost.forward_query and not signpost.suppression
-    for pair in query.split(b"&"):
-        if not pair:
+    # What comes after so many is neither read nor passed on: nobody's query may keep the others waiting.
+    for pair in query.split(b"&", _PAIRS_MAX)[:_PAIRS_MAX]:
+        if not pair or len(pair) > DESTINATION_BYTES_MAX:
             continue
         key = key_of(pair)
         index = _UTM.get(key)
@@ -254,12 +265,19 @@ def _read_query(signpost: Signpost, query: bytes) -> tuple[Seen, bytes]:
                 touch_type = "qr_scan"
         elif key == b"p":
             placement = placement or _label(pair)
-        # A '#' has no place in a query; passed on, it would begin a fragment before the token.
-        if forward and b"#" not in pair and key.lower() not in _NEVER_FORWARDED and key not in signpost.own_keys:
+        if forward and key not in signpost.own_keys and _may_pass(pair):
             forwarded.append(pair)
     # The visitor's own values go before the link's.
     kept = tuple(own or links for own, links in zip(utm, signpost.utm, strict=True))
     return Seen(touch_type, placement, kept), b"&".join(forwarded)
+
+
+def _may_pass(pair: bytes) -> bool:
+    """Whether a parameter may be passed on: also where a server takes ';' for '&', none of ours is in it.
+
+    A '#' has no place in a query; passed on, it would begin a fragment before the token.
+    """
+    return b"#" not in pair and not any(key_of(piece).lower() in _NEVER_FORWARDED for piece in pair.split(b";"))
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 import msgspec
 
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.money import to_decimal
+from nimriz.base.urls import UTM_NAMES
 from nimriz.core import destinations, dns, signposts
 from nimriz.core.attribution import Verdict
 from nimriz.core.blocklist import BlockedHost
+from nimriz.core.click_list import Listed
 from nimriz.core.conversions import Conversion, Order
+from nimriz.core.creation import Made
 from nimriz.core.domains import SHARED, Domain
 from nimriz.core.history import Entry
 from nimriz.core.intake import Recorded
@@ -127,15 +129,15 @@ def _decimal(minor: int, currency: str) -> str:
 
 
 def short_url(domain: Domain, slug: str, base_url: str) -> str:
-    """The whole short URL; the default domain is the application's own, with its port."""
-    if urlsplit(base_url).hostname == domain.domain_name:
+    """The whole short URL; the default domain is the application's own, with its scheme and port."""
+    if domain.workspace_id == SHARED:
         return f"{base_url}/{slug}"
     return f"https://{domain.domain_name}/{slug}"
 
 
-def made(new: Link, domain: Domain, base_url: str, now_ms: int) -> dict[str, object]:
+def made(new: Made, base_url: str, now_ms: int) -> dict[str, object]:
     """The answer to making a link."""
-    shown = link(new, domain, 0, base_url, now_ms)
+    shown = link(new.link, new.domain, 0, base_url, now_ms, blocked=new.blocked)
     return {
         "url_id": shown["id"],
         "id": shown["id"],
@@ -145,10 +147,10 @@ def made(new: Link, domain: Domain, base_url: str, now_ms: int) -> dict[str, obj
     }
 
 
-def link(stored: Link, domain: Domain, clicks: int, base_url: str, now_ms: int) -> dict[str, object]:
-    """A link."""
+def link(stored: Link, domain: Domain, clicks: int, base_url: str, now_ms: int, *, blocked: bool) -> dict[str, object]:
+    """A link. `blocked` is whether a block list has its destination's host."""
     destination = destinations.parsed(stored.long_url)
-    active = stored.status == "active" and not stored.takedown
+    active = stored.status == "active" and not stored.takedown and not blocked
     return {
         "id": stored.link_id,
         "url_id": stored.link_id,
@@ -166,6 +168,7 @@ def link(stored: Link, domain: Domain, clicks: int, base_url: str, now_ms: int) 
         "utm": json.loads(stored.utm),
         "status": ("expired" if stored.expired(now_ms) else "active") if active else "disabled",
         "taken_down": bool(stored.takedown),
+        "blocked": blocked,
         "archived": bool(stored.archived),
         "expires_at": None if stored.expires_at_ms is None else to_rfc3339(stored.expires_at_ms),
         "clicks_max": stored.clicks_max,
@@ -177,9 +180,42 @@ def link(stored: Link, domain: Domain, clicks: int, base_url: str, now_ms: int) 
         "append_token": stored.append_policy,
         "token_suppressed": signposts.token_suppression(stored),
         "forward_query": bool(stored.forward_query),
+        "privacy": stored.privacy or None,
         "clicks": clicks,
         "created_at": to_rfc3339(stored.created_at_ms),
         "updated_at": to_rfc3339(stored.updated_at_ms),
+    }
+
+
+def click(listed: Listed) -> dict[str, object]:
+    """A click, without what other tables know of it."""
+    utm = {name: getattr(listed, f"utm_{name}") for name in UTM_NAMES}
+    return {
+        "id": listed.click_id,
+        "clicked_at": to_rfc3339(listed.clicked_at_ms),
+        "link_id": listed.link_id,
+        "domain_id": listed.domain_id,
+        "variant": None,
+        "decision": listed.decision,
+        "destination_host": listed.destination_host or None,
+        "tracked": bool(listed.tracked),
+        "token_suppressed": listed.token_suppressed or None,
+        "touch_type": listed.touch_type,
+        "placement": listed.placement or None,
+        "referrer_host": listed.referrer_host or None,
+        "utm": {name: value for name, value in utm.items() if value},
+        "tags": json.loads(listed.tags),
+        "country": listed.country or None,
+        "region": listed.region or None,
+        "city": listed.city or None,
+        "language": listed.language or None,
+        "device": listed.device or None,
+        "os": listed.os or None,
+        "browser": listed.browser or None,
+        "agent": listed.agent or None,
+        "quality": listed.quality,
+        "reason": listed.reason or None,
+        "converted": bool(listed.converted),
     }
 
 
@@ -229,6 +265,7 @@ def workspace(stored: Workspace, surfaces: Iterable[str]) -> dict[str, object]:
         "surfaces": sorted(surfaces),
         "conversion_window_days": stored.conversion_window_days,
         "privacy": stored.privacy,
+        "privacy_suppresses_token": bool(stored.privacy_suppresses_token),
         "timezone": stored.timezone,
         "created_at": to_rfc3339(stored.created_at_ms),
     }

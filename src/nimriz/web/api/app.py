@@ -15,7 +15,20 @@ import nimriz
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_reference
 from nimriz.store.db import StoreError
-from nimriz.web.api import blocklist, bulk, conversions, domains, link_analytics, links, qr, reports, updates, workspace
+from nimriz.web.api import (
+    blocklist,
+    bulk,
+    click_stream,
+    clicks,
+    conversions,
+    domains,
+    link_analytics,
+    links,
+    qr,
+    reports,
+    updates,
+    workspace,
+)
 from nimriz.web.api.desk import Desk
 from nimriz.web.api.document import Document
 from nimriz.web.api.door import Door
@@ -57,6 +70,8 @@ def endpoints(desk: Desk) -> FastAPI:
         bulk.router,
         updates.router,
         conversions.router,
+        clicks.router,
+        click_stream.router,
         reports.router,
     )
     for router in routers:

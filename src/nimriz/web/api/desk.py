@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from nimriz.core.destinations import Policy
 from nimriz.core.vault import Vault
 from nimriz.store.db import Database, Tx
 from nimriz.web.api.door import CALLER
+from nimriz.web.feed import Feed
 from nimriz.web.http import encode
 from nimriz.web.lookups import Lookups
 from nimriz.web.memory import Memory
@@ -37,12 +39,19 @@ class Desk:
     base_url: str
     policy: Policy
     lookups: Lookups
+    feed: Feed
     # Reports read much; a few at a time leave threads to everybody else.
     reporting: asyncio.Semaphore
+    # Passwords take long to hash: threads of their own, so that nothing else waits for them.
+    hashing: Executor
 
     async def clicks_of(self, link_ids: Sequence[str]) -> dict[str, int]:
         """How often links were clicked. Raises StoreError."""
         return await asyncio.to_thread(lambda: clicks.count_by_link(self.click_logs(), link_ids))
+
+    async def in_turn(self, fn: Callable[[], Result]) -> Result:
+        """Do what may hash passwords, in a thread that nobody else needs."""
+        return await asyncio.get_running_loop().run_in_executor(self.hashing, fn)
 
     async def read(self, fn: Callable[[Tx], Result]) -> Result:
         """Read in a thread. Raises StoreError."""

@@ -211,6 +211,24 @@ CALLS: dict[tuple[str, str], Call] = {
         {200: _is("Conversion", "The event, with the verdict that stands now.", examples.CONVERSION)},
         ("conversion_not_found",), params={"event_id": examples.EVENT_ID},
     ),
+    ("GET", "/api/v1/clicks"): Call(
+        "Reading", "List clicks", "analytics:read",
+        {200: _is("ClickPage", "A page of clicks.", {"clicks": [examples.CLICK], "next_cursor": None})},
+        params={"from": "2026-11-01", "to": "2026-11-30", "limit": 50},
+    ),
+    ("GET", "/api/v1/clicks/stream"): Call(
+        "Reading", "Follow clicks", "analytics:read",
+        {200: Answer(
+            "Events `click` for as long as both sides like: `id` is the click's, `data` a Click without `customers` "
+            "and `planted`. A comment every 15 s says that the line is open.",
+            {"type": "string"}, examples.STREAMED, ("text/event-stream",),
+        )},
+        ("link_not_found", "rate_limited"), params={"Last-Event-ID": examples.CLICK_ID},
+    ),
+    ("GET", "/api/live-view"): Call(
+        "Reading", "Look at what is going on", "analytics:read",
+        {200: _is("LiveView", "The last half hour.", examples.LIVE_VIEW)},
+    ),
     ("GET", "/api/v1/analytics/conversions"): Call(
         "Reading", "Report on conversions", "analytics:read",
         {200: _is("Report", "The report.", examples.REPORT)}, ("surface_not_enabled",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from nimriz.core.link_clicks import BREAKDOWNS
@@ -34,7 +35,7 @@ DOMAIN_VERIFIED: Example = {
 WORKSPACE: Example = {
     "workspace_id": WORKSPACE_ID, "name": "The shop", "plan": "enterprise",
     "surfaces": ["conversion_reporting", "conversion_tracking", "exports"], "conversion_window_days": 30,
-    "privacy": "standard", "timezone": "Europe/Berlin", "created_at": _AT,
+    "privacy": "standard", "privacy_suppresses_token": False, "timezone": "Europe/Berlin", "created_at": _AT,
 }  # fmt: skip
 BLOCKED_HOST: Example = {
     "host": "scam.example", "host_unicode": "scam.example", "reason": "phishing", "created_at": _AT,
@@ -45,10 +46,11 @@ LINK: Example = {
     "short_code": "launch", "short_url": "https://go.example.com/launch", "long_url": LONG_URL,
     "canonical_url": LONG_URL, "destination_host": "shop.example", "destination_host_unicode": "shop.example",
     "title": "Spring launch", "notes": None, "tags": ["spring"], "utm": {"source": "newsletter"},
-    "status": "active", "taken_down": False, "archived": False, "expires_at": None, "clicks_max": None,
-    "clicks_used": None, "password_protected": False, "redirect_status_code": 302, "conversion_tracking": True,
-    "conversion_window_days": None, "append_token": "auto", "token_suppressed": None, "forward_query": False,
-    "clicks": 142, "created_at": "2026-11-20T09:30:00.000Z", "updated_at": "2026-11-20T09:30:00.000Z",
+    "status": "active", "taken_down": False, "blocked": False, "archived": False, "expires_at": None,
+    "clicks_max": None, "clicks_used": None, "password_protected": False, "redirect_status_code": 302,
+    "conversion_tracking": True, "conversion_window_days": None, "append_token": "auto", "token_suppressed": None,
+    "forward_query": False, "privacy": None, "clicks": 142, "created_at": "2026-11-20T09:30:00.000Z",
+    "updated_at": "2026-11-20T09:30:00.000Z",
 }  # fmt: skip
 MADE: Example = {
     "url_id": LINK_ID, "id": LINK_ID, "short_url": LINK["short_url"], "short_code": "launch",
@@ -78,13 +80,33 @@ LINK_CHANGES: Example = {
 }
 LINK_ANALYTICS: Example = {
     "link_id": LINK_ID, "range_days": 2, "from": "2026-11-22", "to": "2026-11-23", "timezone": "Europe/Berlin",
-    "touch_type": None, "include_bots": False,
-    "totals": {"clicks": 142, "tracked_clicks": 142, "unique_clicks": None, "bots": 3},
+    "touch_type": None, "include_bots": False, "include_suspects": True,
+    "totals": {"clicks": 142, "tracked_clicks": 142, "unique_clicks": 131, "bots": 3, "suspects": 2},
     "by_day": [{"day": "2026-11-22", "clicks": 61}, {"day": "2026-11-23", "clicks": 81}],
     "breakdowns": {
         **{name: [] for name in BREAKDOWNS},
         "touch_type": [{"key": "short_link_click", "clicks": 130}, {"key": "qr_scan", "clicks": 12}],
+        "country": [{"key": "DE", "clicks": 121}, {"key": "AT", "clicks": 21}],
     },
+}  # fmt: skip
+LANDED: Example = {
+    "id": CLICK_ID, "clicked_at": "2026-11-22T18:20:05.120Z", "link_id": LINK_ID, "domain_id": DOMAIN_ID,
+    "variant": None, "decision": 0, "destination_host": "shop.example", "tracked": True, "token_suppressed": None,
+    "touch_type": "short_link_click", "placement": "newsletter-42", "referrer_host": "mail.example",
+    "utm": {"source": "newsletter"}, "tags": ["spring"], "country": "DE", "region": "BE", "city": "Berlin",
+    "language": "de", "device": "mobile", "os": "Android", "browser": "Firefox", "agent": "browser",
+    "quality": "human", "reason": None, "converted": False,
+}  # fmt: skip
+CLICK: Example = {**LANDED, "reason": "converted", "converted": True, "customers": 1, "planted": False}
+STREAMED = f"event: click\nid: {CLICK_ID}\ndata: {json.dumps(LANDED, separators=(',', ':'))}\n\n"
+LIVE_VIEW: Example = {
+    "now": "2026-11-22T18:20:31.004Z", "minutes": 30, "include_bots": False, "include_suspects": True,
+    "clicks_by_minute": [
+        {"minute": f"2026-11-22T{17 + minute // 60}:{minute % 60:02d}:00.000Z", "clicks": int(minute == 80)}
+        for minute in range(51, 81)
+    ],
+    "visitors": 1, "top_links": [{"link_id": LINK_ID, "label": "go.example.com/launch", "clicks": 1}],
+    "top_countries": [{"country": "DE", "clicks": 1}], "recent": [CLICK],
 }  # fmt: skip
 
 SALE: Example = {

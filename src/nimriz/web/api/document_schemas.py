@@ -9,12 +9,14 @@ from typing import Any, get_args
 
 from nimriz.base.errors import CODES, FIELD_CODES
 from nimriz.base.urls import UTM_NAMES
+from nimriz.core.agent_kinds import Kind
 from nimriz.core.claims import EVENT_NAMES
 from nimriz.core.credentials import SCOPES
 from nimriz.core.domains import Status
 from nimriz.core.entitlements import PLANS, SURFACES
 from nimriz.core.history import Action
 from nimriz.core.link_clicks import BREAKDOWNS
+from nimriz.core.quality import QUALITIES, REASONS
 from nimriz.core.reports import BYS
 from nimriz.core.verification import Finding
 from nimriz.web.api.bulk import BulkRow
@@ -78,12 +80,13 @@ _LINK = closed({
     "long_url": TEXT, "canonical_url": TEXT, "destination_host": TEXT, "destination_host_unicode": TEXT,
     "title": maybe(TEXT), "notes": maybe(TEXT), "tags": many(TEXT),
     "utm": closed(dict.fromkeys(UTM_NAMES, TEXT), optional=tuple(UTM_NAMES)),
-    "status": one_of("active", "disabled", "expired"), "taken_down": FLAG, "archived": FLAG,
+    "status": one_of("active", "disabled", "expired"), "taken_down": FLAG, "blocked": FLAG,
+    "archived": FLAG,
     "expires_at": maybe(INSTANT), "clicks_max": maybe(COUNT), "clicks_used": maybe(COUNT),
     "password_protected": FLAG, "redirect_status_code": one_of(301, 302), "conversion_tracking": FLAG,
     "conversion_window_days": maybe(DAYS), "append_token": one_of("auto", "always", "never"),
-    "token_suppressed": maybe(one_of(*SUPPRESSED)), "forward_query": FLAG, "clicks": COUNT,
-    "created_at": INSTANT, "updated_at": INSTANT,
+    "token_suppressed": maybe(one_of(*SUPPRESSED)), "forward_query": FLAG, "privacy": maybe(one_of("strict")),
+    "clicks": COUNT, "created_at": INSTANT, "updated_at": INSTANT,
 })  # fmt: skip
 _MADE = {"url_id": ID, "id": ID, "short_url": TEXT, "short_code": TEXT, "link": ref("Link")}
 _DOMAIN = {
@@ -98,8 +101,8 @@ _DOMAIN = {
 }  # fmt: skip
 _WORKSPACE = {
     "workspace_id": ID, "name": TEXT, "plan": one_of(*PLANS), "surfaces": many(one_of(*SURFACES)),
-    "conversion_window_days": DAYS, "privacy": one_of("standard", "strict"), "timezone": TEXT,
-    "created_at": INSTANT,
+    "conversion_window_days": DAYS, "privacy": one_of("standard", "strict"), "privacy_suppresses_token": FLAG,
+    "timezone": TEXT, "created_at": INSTANT,
 }  # fmt: skip
 _FIELD_ERROR = closed({"field": TEXT, "code": one_of(*FIELD_CODES), "message": TEXT})
 _PROBLEM: Schema = {
@@ -149,6 +152,15 @@ _FIGURES = {
 }  # fmt: skip
 _PAGE_CURSOR = maybe(TEXT)
 _TOUCH = one_of("short_link_click", "qr_scan")
+_CLICK = closed({
+    "id": ID, "clicked_at": INSTANT, "link_id": ID, "domain_id": ID, "variant": maybe(TEXT), "decision": COUNT,
+    "destination_host": maybe(TEXT), "tracked": FLAG, "token_suppressed": maybe(one_of(*SUPPRESSED, "bot", "privacy")),
+    "touch_type": _TOUCH, "placement": maybe(TEXT), "referrer_host": maybe(TEXT),
+    "utm": closed(dict.fromkeys(UTM_NAMES, TEXT), optional=tuple(UTM_NAMES)), "tags": many(TEXT),
+    **dict.fromkeys(("country", "region", "city", "language", "device", "os", "browser"), maybe(TEXT)),
+    "agent": maybe(one_of(*get_args(Kind))), "quality": one_of(*QUALITIES), "reason": maybe(one_of(*REASONS)),
+    "converted": FLAG, "customers": COUNT, "planted": FLAG,
+})  # fmt: skip
 
 SCHEMAS: dict[str, Schema] = {
     "Link": _LINK,
@@ -163,10 +175,23 @@ SCHEMAS: dict[str, Schema] = {
     })), "next_cursor": maybe(COUNT)}),
     "LinkAnalytics": closed({
         "link_id": ID, "range_days": COUNT, "from": TEXT, "to": TEXT, "timezone": TEXT,
-        "touch_type": maybe(_TOUCH), "include_bots": FLAG,
-        "totals": closed({"clicks": COUNT, "tracked_clicks": COUNT, "unique_clicks": maybe(COUNT), "bots": COUNT}),
-        "by_day": many(closed({"day": {"type": "string", "format": "date"}, "clicks": COUNT})),
-        "breakdowns": closed(dict.fromkeys(BREAKDOWNS, many(closed({"key": maybe(TEXT), "clicks": COUNT})))),
+        "touch_type": maybe(_TOUCH), "include_bots": FLAG, "include_suspects": FLAG,
+        "totals": closed({
+            "clicks": maybe(COUNT), "tracked_clicks": maybe(COUNT), "unique_clicks": maybe(COUNT),
+            "bots": maybe(COUNT), "suspects": maybe(COUNT),
+        }),
+        "by_day": many(closed({"day": {"type": "string", "format": "date"}, "clicks": maybe(COUNT)})),
+        "breakdowns": maybe(closed(dict.fromkeys(BREAKDOWNS, many(closed({"key": maybe(TEXT), "clicks": COUNT}))))),
+    }),
+    "Click": _CLICK,
+    "ClickPage": closed({"clicks": many(ref("Click")), "next_cursor": _PAGE_CURSOR}),
+    "LiveView": closed({
+        "now": INSTANT, "minutes": COUNT, "include_bots": FLAG, "include_suspects": FLAG,
+        "clicks_by_minute": many(closed({"minute": INSTANT, "clicks": maybe(COUNT)})),
+        "visitors": maybe(COUNT),
+        "top_links": many(closed({"link_id": ID, "label": TEXT, "clicks": COUNT})),
+        "top_countries": many(closed({"country": TEXT, "clicks": COUNT})),
+        "recent": many(ref("Click")),
     }),
     "BulkRow": BulkRow.model_json_schema(ref_template="#/components/schemas/{model}"),
     "BulkResults": closed({"results": many({"anyOf": [

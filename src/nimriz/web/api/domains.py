@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from nimriz.base.errors import Refused
 from nimriz.core import destinations, domains, drafts, links, verification
-from nimriz.core.destinations import Destination
 from nimriz.core.domains import Domain
 from nimriz.core.verification import Finding
 from nimriz.store.db import Tx
@@ -118,7 +117,7 @@ async def change_domain(request: Request, domain_id: str, change: DomainChange) 
             raise Refused("domain_pending")
         for destination in read.values():
             if destination is not None:
-                _check_fallback(tx, domain, destination, desk.policy)
+                destinations.check(tx, domain.workspace_id, destination, desk.policy)
         changes: dict[str, Any] = {name: "" if url is None else url.given for name, url in read.items()}
         if change.enabled is False:
             changes["status"] = "disabled"
@@ -152,14 +151,6 @@ def _usable(tx: Tx, workspace_id: str, domain_id: str) -> Domain:
     if domain is None:
         raise Refused("domain_not_found")
     return domain
-
-
-def _check_fallback(tx: Tx, domain: Domain, fallback: Destination, policy: destinations.Policy) -> None:
-    """What holds for a link's destination; and a visitor must not come back here by a domain not ready yet."""
-    destinations.check(tx, domain.workspace_id, fallback, policy)
-    names = {own.domain_name for own in domains.of_workspace(tx, domain.workspace_id)}
-    if fallback.host.rstrip(".") in names:
-        raise Refused("destination_blocked")
 
 
 def _shown(domain: Domain, status: int = 200) -> Response:

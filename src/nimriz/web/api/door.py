@@ -23,8 +23,10 @@ from nimriz.web.memory import Memory
 Public = Mapping[str, Callable[[], tuple[Headers, bytes]]]
 """What anybody may read: headers and body by path."""
 
-BODY_BYTES_MAX = 1024 * 1024
+BODY_BYTES_MAX = 2 * 1024 * 1024
 CALLER = "nimriz.caller"
+ASK_AGAIN = "nimriz.ask_again"
+"""Who calls, asked anew: for answers that take long. Raises Refused(unauthorized) or StoreError."""
 
 log = structlog.get_logger()
 
@@ -45,6 +47,7 @@ class Door:
             return
         try:
             scope[CALLER] = await self._caller(scope)
+            scope[ASK_AGAIN] = lambda: self._caller(scope)
             query = scope["query_string"].decode("latin-1")
             names = [name for name, _ in parse_qsl(query, keep_blank_values=True)]
             if len(set(names)) < len(names):
@@ -58,8 +61,11 @@ class Door:
             await answer_refused(send, Refused("store_unavailable", retry_after_s=1), new_reference())
             return
 
+        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
         async def replay() -> Message:
-            return {"type": "http.request", "body": body, "more_body": False}
+            # After the body comes only the news that the caller has gone.
+            return whole.pop() if whole else await receive()
 
         await self._inside(scope, replay, send)
 

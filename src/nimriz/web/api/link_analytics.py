@@ -10,9 +10,12 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from nimriz.core import link_clicks, workspaces
+from nimriz.base.errors import Refused
+from nimriz.core import link_clicks, retention, workspaces
 from nimriz.core.link_clicks import BREAKDOWNS, LinkClicks, TouchType
+from nimriz.core.workspaces import Workspace
 from nimriz.store.db import Tx
+from nimriz.web.api.audience import audience_of
 from nimriz.web.api.desk import Desk, answer, caller
 from nimriz.web.api.links import found
 from nimriz.web.api.period import Period, read_period, the_last
@@ -20,6 +23,7 @@ from nimriz.web.api.period import Period, read_period, the_last
 router = APIRouter()
 
 RANGE_DAYS_MAX = 3_660
+_TOTALS = ("clicks", "tracked_clicks", "unique_clicks", "bots", "suspects")
 
 
 class LinkAnalyticsQuery(BaseModel):
@@ -29,6 +33,7 @@ class LinkAnalyticsQuery(BaseModel):
     range_days: Annotated[int, Field(ge=1, le=RANGE_DAYS_MAX)] = 30
     touch_type: TouchType | None = None
     include_bots: Literal["0", "1"] = "0"
+    include_suspects: Literal["0", "1"] = "1"
 
 
 @router.get("/api/v1/links/{link_id}/analytics")
@@ -37,19 +42,27 @@ async def link_analytics(request: Request, link_id: str, query: Annotated[LinkAn
     desk: Desk = request.app.state.desk
     key = caller(request, "analytics:read")
 
-    def timezone_of(tx: Tx) -> str:
+    def workspace_of(tx: Tx) -> Workspace:
         found(tx, key.workspace_id, link_id)
         workspace = workspaces.find(tx, key.workspace_id)
-        return "UTC" if workspace is None else workspace.timezone
+        if workspace is None:
+            raise Refused("link_not_found")
+        return workspace
 
-    timezone = await desk.read(timezone_of)
+    workspace = await desk.read(workspace_of)
+    timezone = workspace.timezone
     now_ms = desk.clock.now_ms()
+    audience = audience_of(query.include_bots == "1", query.include_suspects == "1")
     period = read_period(*the_last(query.range_days, timezone, now_ms), timezone, now_ms)
 
+    shown_from_ms = retention.shown_from_ms(workspace.plan, now_ms)
+    # Figures that reach beyond what the plan shows are not told, rather than what is left of them.
+    hidden = period.from_ms < shown_from_ms
+
     def count() -> LinkClicks:
-        with_bots = query.include_bots == "1"
+        from_ms, to_ms = period.bounds
         return link_clicks.summed(
-            desk.click_logs(), link_id, *period.bounds, period.zone, query.touch_type, include_crawlers=with_bots
+            desk.click_logs(), link_id, max(from_ms, shown_from_ms), to_ms, period.zone, query.touch_type, audience
         )
 
     async with desk.reporting:
@@ -63,23 +76,28 @@ async def link_analytics(request: Request, link_id: str, query: Annotated[LinkAn
             "timezone": timezone,
             "touch_type": query.touch_type,
             "include_bots": query.include_bots == "1",
-            "totals": {
-                "clicks": clicks.clicks,
-                "tracked_clicks": clicks.tracked_clicks,
-                "unique_clicks": None,
-                "bots": clicks.crawlers,
-            },
-            "by_day": _by_day(clicks, period),
-            "breakdowns": {
-                name: [{"key": key, "clicks": n} for key, n in link_clicks.top(clicks.breakdowns[name])]
-                for name in BREAKDOWNS
-            },
+            "include_suspects": query.include_suspects == "1",
+            "totals": dict.fromkeys(_TOTALS) if hidden else _totals(clicks),
+            "by_day": _by_day(clicks, period, retention.first_day_shown(shown_from_ms, period.zone) if hidden else ""),
+            "breakdowns": None if hidden else _breakdowns(clicks),
         }
     )
 
 
-def _by_day(clicks: LinkClicks, period: Period) -> list[dict[str, object]]:
-    """Every day of the period, those without a click too."""
+def _totals(clicks: LinkClicks) -> dict[str, object]:
+    unique_clicks = None if clicks.hashless else len(clicks.visitors)
+    figures = (clicks.clicks, clicks.tracked_clicks, unique_clicks, clicks.bots, clicks.suspects)
+    return dict(zip(_TOTALS, figures, strict=True))
+
+
+def _breakdowns(clicks: LinkClicks) -> dict[str, object]:
+    return {
+        name: [{"key": key, "clicks": n} for key, n in link_clicks.top(clicks.breakdowns[name])] for name in BREAKDOWNS
+    }
+
+
+def _by_day(clicks: LinkClicks, period: Period, first_day: str) -> list[dict[str, object]]:
+    """Every day of the period, those without a click too; those before the first one that is shown are not told."""
     first, last = date.fromisoformat(period.from_text), date.fromisoformat(period.to_text)
     days = [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
-    return [{"day": day, "clicks": clicks.by_day[day]} for day in days]
+    return [{"day": day, "clicks": None if day < first_day else clicks.by_day[day]} for day in days]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Header, Query, Request
@@ -13,7 +12,7 @@ from starlette.responses import Response
 
 from nimriz.base import ids
 from nimriz.base.errors import FieldError, Refused
-from nimriz.core import creation, destinations, domains, drafts, history, links, workspaces
+from nimriz.core import creation, destinations, domains, drafts, history, links, short_urls, workspaces
 from nimriz.core.creation import Made, Order
 from nimriz.core.credentials import ApiKey
 from nimriz.core.domains import Domain
@@ -72,14 +71,14 @@ async def shorten(request: Request, new: NewLink, idempotency_key: Annotated[_Ke
     desk: Desk = request.app.state.desk
     key = caller(request, "links:write")
     now_ms = desk.clock.now_ms()
-    order = Order(await asyncio.to_thread(drafts.read, new), idempotency_key or "")
+    order = Order(await desk.in_turn(lambda: drafts.read(new)), idempotency_key or "")
     actor = history.by_key(key.key_id)
 
     def write(tx: Tx) -> Made:
         return creation.create(tx, key.workspace_id, order, desk.policy, actor, now_ms)
 
     made = await desk.write(write)
-    body = wire.made(made.link, made.domain, desk.base_url, now_ms)
+    body = wire.made(made, desk.base_url, now_ms)
     return answer({**body, "idempotent": True} if made.replayed else body, 200 if made.replayed else 201)
 
 
@@ -93,18 +92,24 @@ async def list_links(request: Request, query: Annotated[LinksQuery, Query()]) ->
     archived = {"false": 0, "true": 1, "all": None}[query.archived]
     filters = Filters(query.tag, query.search, query.domain_id, archived)
 
-    def read(tx: Tx) -> list[tuple[Link, Domain]]:
+    def read(tx: Tx) -> tuple[list[tuple[Link, Domain]], set[str]]:
         usable = {d.domain_id: d for d in domains.of_workspace(tx, key.workspace_id)}
         found = links.page(tx, key.workspace_id, query.cursor, query.limit + 1, filters)
-        return [(link, usable[link.domain_id]) for link in found if link.domain_id in usable]
+        blocked = destinations.blocked(tx, key.workspace_id, [link.long_url for link in found])
+        return [(link, usable[link.domain_id]) for link in found if link.domain_id in usable], blocked
 
-    found = await desk.read(read)
+    found, blocked = await desk.read(read)
     shown = found[: query.limit]
     counts = await desk.clicks_of([link.link_id for link, _ in shown])
     now_ms = desk.clock.now_ms()
 
     def spelled() -> list[dict[str, object]]:
-        return [wire.link(link, domain, counts.get(link.link_id, 0), desk.base_url, now_ms) for link, domain in shown]
+        return [
+            wire.link(
+                link, domain, counts.get(link.link_id, 0), desk.base_url, now_ms, blocked=link.long_url in blocked
+            )
+            for link, domain in shown
+        ]
 
     # A thousand links take long enough to keep a visitor waiting.
     page = await asyncio.to_thread(spelled)
@@ -135,19 +140,13 @@ async def find_link(request: Request, query: Annotated[FindQuery, Query()]) -> R
 
 
 def _placed(tx: Tx, workspace_id: str, short_url: str, desk: Desk) -> tuple[Domain | None, str]:
-    """The domain and the slug that a short URL names; scheme, query and fragment are of no account."""
-    try:
-        parts = urlsplit(short_url if "//" in short_url else f"//{short_url}")
-        host = (parts.hostname or "").lower()
-    except ValueError:
-        return None, ""
-    if host in desk.policy.own_hosts or f"[{host}]" in desk.policy.own_hosts:
-        usable = domains.of_workspace(tx, workspace_id)
-        domain = next((d for d in usable if d.workspace_id == domains.SHARED), None)
-    else:
-        usable = [d for d in domains.of_workspace(tx, workspace_id) if d.domain_name == host]
-        domain = usable[0] if usable else None
-    return domain, parts.path.removeprefix("/")
+    """The domain and the slug that a short URL names."""
+    host, slug = short_urls.read(short_url)
+    shared = host in desk.policy.own_hosts
+    for domain in domains.of_workspace(tx, workspace_id):
+        if domain.workspace_id == domains.SHARED if shared else domain.domain_name == host:
+            return domain, slug
+    return None, slug
 
 
 @router.get("/api/v1/links/{link_id}")
@@ -195,7 +194,7 @@ async def link_history(request: Request, link_id: str, query: Annotated[HistoryQ
 async def changed(desk: Desk, key: ApiKey, link_id: str, fields: LinkFields) -> Response:
     """Change a link and answer with it: what every call that changes one link does."""
     now_ms = desk.clock.now_ms()
-    draft = await asyncio.to_thread(drafts.read, fields)
+    draft = await desk.in_turn(lambda: drafts.read(fields))
 
     def write(tx: Tx) -> tuple[Link, Domain]:
         before, domain = found(tx, key.workspace_id, link_id)
@@ -219,6 +218,10 @@ def found(tx: Tx, workspace_id: str, link_id: str) -> tuple[Link, Domain]:
 
 
 async def _shown(desk: Desk, link: Link, domain: Domain) -> Response:
-    counts = await desk.clicks_of([link.link_id])
-    shown = wire.link(link, domain, counts.get(link.link_id, 0), desk.base_url, desk.clock.now_ms())
+    counts, blocked = await asyncio.gather(
+        desk.clicks_of([link.link_id]),
+        desk.read(lambda tx: destinations.blocked(tx, link.workspace_id, [link.long_url])),
+    )
+    clicks, now_ms = counts.get(link.link_id, 0), desk.clock.now_ms()
+    shown = wire.link(link, domain, clicks, desk.base_url, now_ms, blocked=bool(blocked))
     return answer({"link": shown})

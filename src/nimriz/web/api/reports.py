@@ -12,10 +12,11 @@ from starlette.responses import Response
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.errors import FieldError, Refused
 from nimriz.base.money import to_decimal
-from nimriz.core import clicks, entitlements, links, reports, workspaces
+from nimriz.core import clicks, entitlements, links, reports, retention, workspaces
 from nimriz.core.mode import Mode
 from nimriz.core.reports import By, ClockName, Figures, Question, Report
 from nimriz.store.db import Tx
+from nimriz.web.api.audience import audience_of
 from nimriz.web.api.desk import Desk, answer, caller
 from nimriz.web.api.period import read_period
 
@@ -37,6 +38,7 @@ class ReportQuery(BaseModel):
     link_id: str = ""
     event_name: str = Field(default="", pattern="^(|lead|sale|refund|cancellation|reversal)$")
     include_bots: bool = False
+    include_suspects: bool = True
     limit: Annotated[int, Field(ge=1, le=1_000)] = 1_000
     cursor: str = Field(default="", pattern="^[0-9]{0,9}$")
 
@@ -59,14 +61,21 @@ async def conversions_report(request: Request, query: Annotated[ReportQuery, Que
         query.event_name,
     )
 
-    def count() -> list[clicks.ClickCount]:
-        return clicks.count(desk.click_logs(), key.workspace_id, *period.bounds, include_crawlers=query.include_bots)
+    audience = audience_of(query.include_bots, query.include_suspects)
+    plan = await desk.read(lambda tx: _plan_with_surface(tx, key.workspace_id))
+    shown_from_ms = retention.shown_from_ms(plan, now_ms)
+
+    def count() -> clicks.Counted:
+        from_ms, to_ms = period.bounds
+        return clicks.count(
+            desk.click_logs(), key.workspace_id, max(from_ms, shown_from_ms), to_ms, audience,
+            reports.row_of(question), query.link_id,
+        )  # fmt: skip
 
     async with desk.reporting:
         counted = await asyncio.to_thread(count)
 
     def read(tx: Tx) -> tuple[Report, dict[str, str]]:
-        _check_surface(tx, key.workspace_id)
         report = reports.build(tx, question, counted)
         keys = list(report.rows) if query.by == "link" else []
         return report, links.labels(tx, key.workspace_id, keys)
@@ -80,6 +89,9 @@ async def conversions_report(request: Request, query: Annotated[ReportQuery, Que
     page = ranked[start : start + query.limit]
     more = start + query.limit < len(ranked)
     by_name = query.by == "event_name"
+    # Figures that reach beyond what the plan shows are not told, rather than what is left of them.
+    hidden = period.from_ms < shown_from_ms
+    first_day = retention.first_day_shown(shown_from_ms, period.zone)
     return answer(
         {
             "from": period.from_text,
@@ -90,13 +102,21 @@ async def conversions_report(request: Request, query: Annotated[ReportQuery, Que
             "mode": query.mode,
             "as_of": None,
             "rows": [
-                {"key": key, "label": labels.get(key, key), **_members(f, report.totals, clickless=by_name)}
+                {
+                    "key": key,
+                    "label": labels.get(key, key),
+                    **_members(
+                        f,
+                        report.totals.tracked_clicks if by_name else f.tracked_clicks,
+                        clickless=by_name,
+                        hidden=hidden and (query.by != "day" or key < first_day),
+                    ),
+                }
                 for key, f in page
             ],
-            "totals": _members(report.totals, report.totals),
+            "totals": _members(report.totals, report.totals.tracked_clicks, hidden=hidden),
             "unattributed": {
-                **_members(report.unattributed, report.totals, clickless=True),
-                "attribution_rate": None,
+                **_members(report.unattributed, 0, clickless=True),
                 "reasons": dict(sorted(report.reasons.items())),
             },
             "fresh_as_of": to_rfc3339(now_ms),
@@ -105,18 +125,23 @@ async def conversions_report(request: Request, query: Annotated[ReportQuery, Que
     )
 
 
-def _check_surface(tx: Tx, workspace_id: str) -> None:
+def _plan_with_surface(tx: Tx, workspace_id: str) -> str:
+    """A workspace's plan. Raises Refused(surface_not_enabled)."""
     workspace = workspaces.find(tx, workspace_id)
     if workspace is None or _SURFACE not in entitlements.open_surfaces(tx, workspace_id, workspace.plan):
         raise Refused("surface_not_enabled", surface=_SURFACE)
+    return workspace.plan
 
 
-def _members(figures: Figures, totals: Figures, *, clickless: bool = False) -> dict[str, object]:
-    tracked = totals.tracked_clicks if clickless else figures.tracked_clicks
+def _members(
+    figures: Figures, tracked_clicks: int, *, clickless: bool = False, hidden: bool = False
+) -> dict[str, object]:
+    """The members of a row; its rate is by `tracked_clicks`. Clicks may have no place in it, or be hidden."""
+    told = not (clickless or hidden)
     return {
-        "clicks": None if clickless else figures.clicks,
-        "tracked_clicks": None if clickless else figures.tracked_clicks,
-        "unique_clicks": None,
+        "clicks": figures.clicks if told else None,
+        "tracked_clicks": figures.tracked_clicks if told else None,
+        "unique_clicks": figures.unique_clicks if told else None,
         "leads": figures.leads,
         "sales": figures.sales,
         "refunds": figures.refunds,
@@ -124,7 +149,7 @@ def _members(figures: Figures, totals: Figures, *, clickless: bool = False) -> d
         "reversals": figures.reversals,
         "reinstatements": figures.reinstatements,
         "attributed": figures.attributed,
-        "attribution_rate": reports.rate(figures.attributed, tracked),
+        "attribution_rate": None if hidden else reports.rate(figures.attributed, tracked_clicks),
         "revenue": [
             {
                 "currency": currency,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated
 from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Request
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from nimriz.base.errors import FieldError, Refused
 from nimriz.core import drafts, entitlements, workspaces
 from nimriz.core.credentials import ApiKey
-from nimriz.core.workspaces import Workspace
+from nimriz.core.workspaces import Privacy, Workspace
 from nimriz.store.db import Tx
 from nimriz.web import wire
 from nimriz.web.api.desk import Desk, answer, caller
@@ -33,7 +33,8 @@ class WorkspaceChange(BaseModel):
     model_config = drafts.STRICT
     name: _Name | None = None
     conversion_window_days: Annotated[int, Field(ge=1, le=30)] | None = None
-    privacy: Literal["standard", "strict"] | None = None
+    privacy: Privacy | None = None
+    privacy_suppresses_token: bool | None = None
     timezone: str | None = None
 
 
@@ -66,6 +67,8 @@ async def change_workspace(request: Request, change: WorkspaceChange) -> Respons
     if change.timezone is not None and change.timezone not in _timezones():
         raise Refused("validation_failed", errors=(FieldError("timezone", "timezone_unknown"),))
     chosen = change.model_dump(exclude_none=True)
+    if change.privacy_suppresses_token is not None:
+        chosen["privacy_suppresses_token"] = int(change.privacy_suppresses_token)
     now_ms = desk.clock.now_ms()
 
     def write(tx: Tx) -> tuple[Workspace, frozenset[str]]:

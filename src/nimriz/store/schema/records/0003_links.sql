@@ -24,7 +24,7 @@ from domains;
 drop table domains;
 alter table claimed_domains rename to domains;
 create unique index domains_by_workspace on domains (workspace_id, domain_name);
-create unique index domains_proved on domains (domain_name) where status <> 'pending';
+create unique index domains_proved on domains (domain_name) where status not in ('pending', 'removed');
 create index domains_by_name on domains (domain_name);
 
 alter table links add column canonical_url text not null default '';

@@ -1,0 +1,98 @@
+"""Chores: what a worker does in the background, every second or every few minutes.
+
+Each may run in several processes, twice, or be stopped at any point, and harms nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+
+from nimriz.core import changes, creation, credentials, ledger, retention, slugs
+from nimriz.core.mode import MODES
+from nimriz.core.places import Places
+from nimriz.core.recording import Recorder
+from nimriz.core.visitors import DayKeys
+from nimriz.installation import Installation
+from nimriz.store.db import Database, Tx
+from nimriz.web.metrics import Counters
+
+EVERY_S = 1.0
+SELDOM_S = 600.0
+
+log = structlog.get_logger()
+
+
+async def watch_files(places: Places, days: DayKeys, now_ms: Callable[[], int]) -> None:
+    """Take up a newer file of places, and destroy the key of a day that is over. Apart, so that no store delays it."""
+    while True:
+        await asyncio.sleep(EVERY_S)
+        await _do("day_key", partial(days.refresh, now_ms()))
+        await _do("places", places.refresh)
+
+
+async def tidy(
+    installation: Installation, click_log: Database, recorder: Recorder, counters: Counters, used: set[str]
+) -> None:
+    """The docket, the last use of secrets, and the clicks of this process that converted."""
+    while True:
+        await asyncio.sleep(EVERY_S)
+        now_ms = installation.clock.now_ms()
+        await _do("docket", partial(_work_off, recorder, counters))
+        await _do("used_secrets", partial(_mark_used, installation, used, now_ms))
+        await _do("converted_clicks", partial(_mark_converted, installation, click_log, counters, now_ms))
+
+
+async def forget(installation: Installation, click_logs: Callable[[], list[Database]], counters: Counters) -> None:
+    """What may be forgotten, which may take minutes. Of all click logs: whose process is gone, has nobody else."""
+    while True:
+        await asyncio.sleep(EVERY_S)
+        now_ms = installation.clock.now_ms()
+        await _do("forget_records", partial(_forget_records, installation, now_ms))
+        await _do("forget_clicks", partial(_forget_clicks, installation, click_logs, counters, now_ms))
+        await asyncio.sleep(SELDOM_S)
+
+
+async def _do(name: str, chore: Callable[[], None]) -> None:
+    try:
+        await asyncio.to_thread(chore)
+    except Exception as error:
+        log.error("chore_failed", chore=name, error=type(error).__name__)
+
+
+def _work_off(recorder: Recorder, counters: Counters) -> None:
+    for mode in MODES:
+        counters.docket_worked_off += recorder.work_off(mode)
+
+
+def _mark_used(installation: Installation, used: set[str], now_ms: int) -> None:
+    if used:
+        seen = set(used)
+        used.difference_update(seen)
+        installation.records.write(lambda tx: credentials.mark_used(tx, seen, now_ms))
+
+
+def _mark_converted(installation: Installation, click_log: Database, counters: Counters, now_ms: int) -> None:
+    counters.clicks_converted += retention.mark_converted(installation.records, click_log, now_ms)
+
+
+def _forget_clicks(
+    installation: Installation, click_logs: Callable[[], list[Database]], counters: Counters, now_ms: int
+) -> None:
+    for click_log in click_logs():
+        counters.clicks_forgotten += retention.forget_clicks(installation.records, click_log, now_ms)
+
+
+def _forget_records(installation: Installation, now_ms: int) -> None:
+    installation.records.write(partial(_forget_old, now_ms=now_ms))
+
+
+def _forget_old(tx: Tx, now_ms: int) -> None:
+    changes.forget_old(tx, now_ms)
+    slugs.forget_old(tx, now_ms)
+    creation.forget_old(tx, now_ms)
+    for mode in MODES:
+        ledger.forget_keys(tx, mode, now_ms)

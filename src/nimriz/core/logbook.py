@@ -1,0 +1,211 @@
+"""The logbook: writes clicks into one process's log, each with who made it and what it is worth.
+
+Owns the tables agents and click_agents. An address and a user agent come in with a click and are forgotten here: what
+stays is a place, a language, the visitor's hash of the day, and the family of the agent. An agent that was met before
+is written with its click; a new one is read in a thread of its own, off everybody's way, and written a moment later.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import structlog
+
+from nimriz.core import clicks, judgments
+from nimriz.core.agents import Agent, Agents
+from nimriz.core.clicks import Click, Context
+from nimriz.core.crawlers import USER_AGENT_BYTES_MAX
+from nimriz.core.judgments import Judgment
+from nimriz.core.languages import first_language
+from nimriz.core.places import Place, Places
+from nimriz.core.quality import HUMAN, Judged, Pace, by_request, graver
+from nimriz.core.visitors import DayKeys
+from nimriz.store.db import Database, Row, StoreError, Tx
+
+UNREAD_MAX = 50_000
+_TOGETHER_MAX = 1_000
+_AGENT = "insert into agents (agent_id, kind, device, os, browser) values (:agent_id, :kind, :device, :os, :browser)"
+_CLICK_AGENT = "insert into click_agents (click_seq, agent_id) values (:click_seq, :agent_id)"
+
+log = structlog.get_logger()
+
+
+class Arrival(NamedTuple):
+    """A click on its way to disk, with what is forgotten once it is there.
+
+    `country` is what a trusted proxy says, '' when none does; `strict` keeps hash, region and city away.
+    """
+
+    click: Click
+    tags: str
+    purpose: str
+    country: str
+    address: str
+    user_agent: bytes
+    accept_language: bytes
+    strict: bool
+
+
+class _Unread(NamedTuple):
+    """A click that is on disk, and whose agent is still to be read: no more of it than that takes."""
+
+    click_seq: int
+    link_id: str
+    clicked_at_ms: int
+    crawler: bool
+    purpose: str
+    user_agent: bytes
+    stood: Judged
+    pace: Judged
+
+
+class Logbook:
+    """Writes one log: `write` from one thread at a time. `skipped` is told of clicks whose agent stays unknown."""
+
+    def __init__(
+        self, log_file: Database, agents: Agents, places: Places, days: DayKeys, skipped: Callable[[int], None]
+    ) -> None:
+        self._log_file = log_file
+        self._agents = agents
+        self._places = places
+        self._days = days
+        self._skipped = skipped
+        self._pace = Pace()
+        # What the file holds, as far as we know: two threads write rows of agents, and an id is given once.
+        self._writing = threading.Lock()
+        self._known = False
+        self._agent_ids: dict[Agent, int] = {}
+        self._next_seq = 1
+        self._unread: queue.SimpleQueue[_Unread | None] = queue.SimpleQueue()
+        self._recall()
+        self._reader = threading.Thread(target=self._read_agents, name="agent-reader", daemon=True)
+        self._reader.start()
+
+    def _recall(self) -> None:
+        """Learn what the file holds, unless that is known. Raises StoreError."""
+        if not self._known:
+            agents, newest = self._log_file.read(_remembered)
+            self._agent_ids = {Agent._make(agent): agent_id for agent_id, *agent in agents}
+            self._next_seq = newest + 1
+            self._known = True
+
+    def write(self, arrivals: Sequence[Arrival]) -> None:
+        """Write clicks, on disk when it returns. Raises StoreError; then none of them is, as far as one can know."""
+        unread: list[_Unread] = []
+        with self._writing:
+            self._recall()
+            rows: list[clicks.ClickRow] = []
+            read: list[tuple[int, Agent]] = []
+            for seq, arrival in enumerate(arrivals, self._next_seq):
+                click = arrival.click
+                visitor = None if arrival.strict else self._visitor(arrival)
+                agent = self._agents.known(arrival.user_agent)
+                pace = self._pace.judge(visitor, click.link_id, click.clicked_at_ms) if visitor else HUMAN
+                crawler = bool(click.crawler)
+                judged = graver(by_request("" if agent is None else agent.kind, crawler, arrival.purpose), pace)
+                rows.append((seq, *click, *self._context(arrival, visitor, judged)))
+                if agent is None:
+                    user_agent = arrival.user_agent[:USER_AGENT_BYTES_MAX]
+                    unread.append(
+                        _Unread(
+                            seq, click.link_id, click.clicked_at_ms, crawler, arrival.purpose, user_agent, judged, pace
+                        )
+                    )
+                else:
+                    read.append((seq, agent))
+            self._append(rows, (), read)
+            self._next_seq += len(rows)
+        for new in unread:
+            if self._unread.qsize() < UNREAD_MAX:
+                self._unread.put(new)
+            else:
+                self._skipped(1)
+
+    def _append(
+        self, rows: Sequence[clicks.ClickRow], made: Sequence[Judgment], read: Sequence[tuple[int, Agent]]
+    ) -> None:
+        """Append clicks, what is thought of earlier ones now, and which agents made these or those."""
+        fresh = dict.fromkeys(agent for _, agent in read if agent not in self._agent_ids)
+        named = {agent: number for number, agent in enumerate(fresh, len(self._agent_ids) + 1)}
+        ids = self._agent_ids | named if named else self._agent_ids
+
+        def append(tx: Tx) -> None:
+            clicks.append(tx, rows)
+            judgments.correct(tx, made)
+            tx.many(_AGENT, [(agent_id, *agent) for agent, agent_id in named.items()])
+            tx.many(_CLICK_AGENT, [(seq, ids[agent]) for seq, agent in read])
+
+        try:
+            self._log_file.write(append)
+        except StoreError:
+            self._known = False  # It may have been written all the same: numbers are not given twice.
+            raise
+        self._agent_ids = ids
+
+    @property
+    def unread(self) -> int:
+        """Clicks whose agent is still to be read."""
+        return self._unread.qsize()
+
+    def _visitor(self, arrival: Arrival) -> bytes | None:
+        click = arrival.click
+        return self._days.hash(click.clicked_at_ms, click.workspace_id, arrival.address, arrival.user_agent) or None
+
+    def _context(self, arrival: Arrival, visitor: bytes | None, judged: Judged) -> Context:
+        place = self._places.find(arrival.address)
+        if arrival.strict:
+            place = place._replace(region="", city="")
+        if arrival.country and arrival.country != place.country:
+            place = Place(arrival.country, "", "")  # The proxy knows better, and our region would be another country's.
+        language = first_language(arrival.accept_language) if arrival.accept_language else ""
+        return Context(
+            arrival.tags, place.country, place.region, place.city, language, arrival.purpose, visitor, *judged
+        )
+
+    def _read_agents(self) -> None:
+        """Read what is new, until told to stop."""
+        while self._read_some():
+            pass
+
+    def _read_some(self) -> bool:
+        """Wait, then read as much as has come meanwhile; False when told to stop. Keeps nothing while it waits."""
+        together: list[_Unread] = []
+        new = self._unread.get()
+        while new is not None:
+            together.append(new)
+            if len(together) >= _TOGETHER_MAX or self._unread.empty():
+                break
+            new = self._unread.get()
+        if together:
+            self._write_read(together)
+        return new is not None
+
+    def _write_read(self, together: Sequence[_Unread]) -> None:
+        try:
+            read = [(new.click_seq, self._agents.read(new.user_agent)) for new in together]
+            made: list[Judgment] = []
+            for new, (seq, agent) in zip(together, read, strict=True):
+                judged = graver(by_request(agent.kind, new.crawler, new.purpose), new.pace)
+                if judged != new.stood:
+                    made.append(Judgment(seq, new.link_id, new.clicked_at_ms, *judged))
+            with self._writing:
+                self._recall()
+                self._append((), made, read)
+        except Exception as error:
+            # Whatever it was, the next ones are read.
+            self._skipped(len(together))
+            said = str(error) if isinstance(error, StoreError) else type(error).__name__
+            log.error("agents_lost", count=len(together), error=said)
+
+    def close(self) -> None:
+        """Read what waits, then end. After the last `write`."""
+        self._unread.put(None)
+        self._reader.join()
+
+
+def _remembered(tx: Tx) -> tuple[list[Row], int]:
+    """The agents that a file has names for, and the number of its newest click."""
+    return tx.all("select agent_id, kind, device, os, browser from agents"), clicks.newest(tx)
