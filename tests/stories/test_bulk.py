@@ -100,8 +100,9 @@ def test_a_key_means_another_row_when_a_password_is_given(world: Workspace) -> N
 def test_passwords_of_many_rows_keep_nobody_waiting_and_are_bounded(world: Workspace) -> None:
     rows = [{"domain_id": world.domain_id, "long_url": URL, "password": f"p{n}"} for n in range(PASSWORDS_MAX + 2)]
     rows.append({"domain_id": world.domain_id, "long_url": URL})
-    with ThreadPoolExecutor(4) as threads:
-        bulks = [threads.submit(world.call, "POST", "/api/shorten/bulk", {"rows": rows}) for _ in range(4)]
+    with ThreadPoolExecutor(2) as threads:
+        some = [{"rows": rows}, {"rows": rows[:20]}]
+        bulks = [threads.submit(world.call, "POST", "/api/shorten/bulk", body) for body in some]
         waited_s = []
         while not all(done.done() for done in bulks):
             started_s = time.monotonic()

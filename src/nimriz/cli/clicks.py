@@ -6,7 +6,6 @@ import contextlib
 from collections import Counter
 from typing import Annotated
 
-import structlog
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -18,7 +17,6 @@ from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite
 
 app = typer.Typer(help="Judge clicks again.", no_args_is_help=True)
-log = structlog.get_logger()
 
 
 @app.callback()
@@ -29,12 +27,15 @@ def clicks_() -> None:
 @app.command()
 def rejudge(json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Judge what every click is worth by the rules of this version; works beside a running server."""
+    import structlog
+
     from nimriz.app import configure_logs
 
     with said_no(), installation() as opened:
         looked_at, changes = _rejudge(opened)
         told = [{"from": before, "to": after, "clicks": n} for (before, after), n in sorted(changes.items())]
         configure_logs(opened.settings)
+        log = structlog.get_logger()
         log.info("clicks_rejudged", clicks=looked_at, changed=changes.total(), changes=told)
     summary: dict[str, object] = {"clicks": looked_at, "changed": changes.total()}
     if json_output:

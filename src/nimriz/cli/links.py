@@ -14,7 +14,6 @@ from nimriz.core.blocklist import BlockedHost
 from nimriz.core.links import Link
 from nimriz.installation import Installation
 from nimriz.store.db import Tx
-from nimriz.web import wire
 
 app = typer.Typer(help="Take links down, whoever owns them, and restore them.", no_args_is_help=True)
 blocks = typer.Typer(help="Keep the list of hosts that no link may lead to.", no_args_is_help=True)
@@ -92,6 +91,9 @@ def list_(json_output: Json = False) -> None:
 
 def _told(tx: Tx, link: Link, opened: Installation) -> dict[str, object]:
     domain = domains.find(tx, link.domain_id)
+    # Here, because it brings along what no other command needs.
+    from nimriz.web import wire
+
     short_url = "" if domain is None else wire.short_url(domain, link.slug, opened.settings.base_url)
     return {
         "link_id": link.link_id,

@@ -129,15 +129,14 @@ def _device_of(text: str) -> Device:
 class Agents:
     """Agents read before, remembered within a bound of bytes by a hash of their string that only this process knows.
 
-    The one that was read longest ago is forgotten first. For many threads. Makes the parser when it is made, which
-    takes a second.
+    The one that was read longest ago is forgotten first. For many threads. The first one read takes a second longer:
+    the parser is made then.
     """
 
     def __init__(self, bytes_max: int = CACHE_BYTES_MAX) -> None:
         self._count_max = bytes_max // ENTRY_BYTES
         self._known: dict[int, Agent] = {}
         self._lock = Lock()
-        _parser()
 
     def known(self, user_agent: bytes) -> Agent | None:
         """Who an agent is, if it was read before."""

@@ -9,13 +9,11 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-import dns.exception
-import dns.name
-import dns.nameserver
-import dns.resolver
+if TYPE_CHECKING:
+    import dns.resolver
 
 CHALLENGE_LABEL = "_nimriz"
 LOOK_S_MAX = 5.0
@@ -84,6 +82,11 @@ def look(servers: Sequence[Server], domain_name: str, *, addresses: bool) -> Rec
 
 def _ask(servers: Sequence[Server], name: str, kind: str, ends_s: float) -> list[Any]:
     """The records of one kind under a name, aliases followed; none when there are none."""
+    # Here, because whoever only reads the settings should not wait for it.
+    import dns.exception
+    import dns.name
+    import dns.resolver
+
     left_s = ends_s - time.monotonic()
     if left_s <= 0:
         raise _Unavailable
@@ -98,6 +101,9 @@ def _ask(servers: Sequence[Server], name: str, kind: str, ends_s: float) -> list
 
 
 def _resolver(servers: Sequence[Server]) -> dns.resolver.Resolver:
+    import dns.nameserver
+    import dns.resolver
+
     resolver = dns.resolver.Resolver(configure=not servers)
     if servers:
         resolver.nameservers = [dns.nameserver.Do53Nameserver(server.address, server.port) for server in servers]

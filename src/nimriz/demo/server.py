@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -113,9 +114,18 @@ class Server:
 @contextlib.contextmanager
 def installation() -> Iterator[Server]:
     """A new installation for the time of the demo."""
-    with tempfile.TemporaryDirectory(prefix="nimriz-demo-", ignore_cleanup_errors=True) as folder:
-        server = Server(Path(folder))
-        try:
-            yield server
-        finally:
-            server.stop()
+    folder = Path(tempfile.mkdtemp(prefix="nimriz-demo-"))
+    server = Server(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; a worker that was killed in the middle of its start may still write there for an instant."""
+    ends_s = time.monotonic() + STOP_S
+    while folder.exists() and time.monotonic() < ends_s:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(_POLL_S)
