@@ -25,7 +25,7 @@ from tests.laws.facts import Event
 from tests.laws.histories import BASE_MS, CLICKS_BY_LINK, DAY_MS, histories
 from tests.laws.ledger import Ledger, opened, order_of, settlement_of, verdict_of
 
-EXAMPLES = int(os.environ.get("NIMRIZ_LAWS_EXAMPLES", "250"))
+EXAMPLES = int(os.environ.get("NIMRIZ_LAWS_EXAMPLES", "120"))
 laws = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 Batches = list[list[Event]]
 # A report without bounds, and one whose ends cut through the clicks and the window.

@@ -29,7 +29,7 @@ from nimriz.web.api.document_calls import CALLS
 from nimriz.web.api.document_signed import PLAIN
 from tests.world import Body, Served, Workspace, sale, serving
 
-EXAMPLES = 8
+EXAMPLES = 5
 OWN_DOMAIN, OTHER_DOMAIN = "go.brand-a.example", "go.brand-b.example"
 ELSEWHERE = "019ab1f4-7c00-7c3e-9a51-5f0d3c1b2a11"
 CHECKS = [
