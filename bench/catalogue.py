@@ -10,12 +10,15 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from nimriz.core import drafts, links
 from nimriz.core.links import Link
+from nimriz.store.db import Tx
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite
 
@@ -52,7 +55,7 @@ def fill(data_dir: Path, workspace_id: str, domain_id: str, count: int) -> None:
         for start in range(had, count, _ROWS_PER_COMMIT):
             numbers = range(start, min(start + _ROWS_PER_COMMIT, count))
             made = [_link(number, workspace_id, domain_id) for number in numbers]
-            records.write(lambda tx, m=made, n=now_ms + start: links.create_many(tx, m, "operator", n))  # type: ignore[misc]
+            records.write(partial(links.create_many, drafts=made, actor="operator", now_ms=now_ms + start))
 
 
 def _link(number: int, workspace_id: str, domain_id: str) -> Link:
@@ -82,6 +85,11 @@ def _rows(data_dir: Path, sql: str) -> list[tuple[apsw.SQLiteValue, ...]]:
         return connection.execute(sql).fetchall()
 
 
+def _insert(statements: Sequence[tuple[str, Sequence[Sequence[Any]]]], tx: Tx) -> None:
+    for sql, rows in statements:
+        tx.many(sql, rows)
+
+
 def insert_again(data_dir: Path, path: Path, count: int, per_commit: int) -> float:
     """Seconds for the newest `count` links' rows, as they are, into an empty database of the same schema."""
     per_link: list[tuple[str, Sequence[Sequence[apsw.SQLiteValue]], int]] = []
@@ -97,12 +105,7 @@ def insert_again(data_dir: Path, path: Path, count: int, per_commit: int) -> flo
         started_s = time.perf_counter()
         for start in range(0, count, per_commit):
             end = start + per_commit
-
-            def write(tx, start=start, end=end):  # type: ignore[no-untyped-def]
-                for insert, rows, each in per_link:
-                    tx.many(insert, rows[start * each : end * each])
-
-            bare.write(write)
+            bare.write(partial(_insert, [(sql, rows[start * each : end * each]) for sql, rows, each in per_link]))
         took_s = time.perf_counter() - started_s
     path.unlink()
     return took_s
