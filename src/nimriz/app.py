@@ -166,6 +166,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             records,
             logs.all,
             installation.vault,
+            reader,
             memory,
             clock,
             settings.base_url,

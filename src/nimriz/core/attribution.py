@@ -11,14 +11,16 @@ from collections.abc import Callable, Container, Iterable
 from typing import NamedTuple
 
 from nimriz.base import ids
-from nimriz.base.clock import DAY_MS
+from nimriz.base.clock import DAY_MS, to_rfc3339
 from nimriz.base.tokens import ClickToken, Keyring, TokenRefused
 from nimriz.core.ledger import Outcome
 from nimriz.core.mode import Mode, by_mode
+from nimriz.core.trace import Check, Facts, Step, Trace
 from nimriz.store.db import Params, Row, Tx
 
 GRACE_MS = 300_000
 WINDOW_DAYS_MAX = 30
+TIES_TRACED_MAX = 20
 
 
 class Click(NamedTuple):
@@ -88,6 +90,18 @@ _ANY_TIE = by_mode(
     "select clicked_at_ms from @ties where person_id = :person_id and from_ms <= :event_time_ms "
     "order by clicked_at_ms desc limit 1"
 )
+_TIES_BEFORE = by_mode(
+    f"select {_CLICK}, from_ms, event_id from @ties where person_id = :person_id "
+    "and clicked_at_ms <= :event_time_ms order by clicked_at_ms desc, click_id desc, from_ms limit :limit_count"
+)
+_TIES_AFTER = by_mode(
+    f"select {_CLICK}, from_ms, event_id from @ties where person_id = :person_id "
+    "and clicked_at_ms > :event_time_ms order by clicked_at_ms, click_id desc, from_ms limit :limit_count"
+)
+_ALL = by_mode(
+    f"select judged_at_ms, {_VERDICT} from @verdicts where workspace_id = :workspace_id and event_id = :event_id "
+    "order by seq desc limit :limit_count"
+)
 
 
 class TokenReader:
@@ -124,15 +138,21 @@ class TokenReader:
         return owner, link_id
 
 
-def by_identity(tx: Tx, mode: Mode, outcome: Outcome, click: Click | str | None) -> Verdict:
+def by_identity(tx: Tx, mode: Mode, outcome: Outcome, click: Click | str | None, trace: Trace | None = None) -> Verdict:
     """Rules 1, 2 and 4: the outcome's own click (None when it sent none), else its person's ties."""
+    if trace is not None:
+        trace.append(_identity_step(outcome))
     reason = ""
     if click is not None:
         reason = click if isinstance(click, str) else click.refusal(outcome.event_time_ms)
+        if trace is not None:
+            trace += _token_steps(outcome, click, reason)
         if not reason and not isinstance(click, str):
             return _attributed("click_id", click)
     if outcome.identified:
         tied = _by_ties(tx, mode, outcome)
+        if trace is not None:
+            trace += _tie_steps(tx, mode, outcome, tied)
         if not isinstance(tied, str):
             return _attributed("external_id", tied)
         reason = reason or tied
@@ -163,6 +183,69 @@ def _by_ties(tx: Tx, mode: Mode, outcome: Outcome) -> Click | str:
         return Click._make(row)
     # Of several ties that fail, the contract's first reason that holds for any of them.
     return "before_click" if int(latest[0]) > outcome.event_time_ms + GRACE_MS else "outside_window"
+
+
+def _identity_step(outcome: Outcome) -> Step:
+    sent = bool(outcome.click_token), bool(outcome.identified)
+    code = {(True, True): "both_ids_sent", (True, False): "click_id_sent", (False, True): "external_id_sent"}
+    facts: Facts = {"click_id_sent": sent[0], "external_id_sent": sent[1]}
+    return Step("identity", code.get(sent, "no_identity"), facts)
+
+
+# What a token is asked, in order: the check, the code of a pass, the reason of a refusal.
+_TOKEN_CHECKS: tuple[tuple[Check, str, str], ...] = (
+    ("token_form", "token_well_formed", "token_malformed"),
+    ("token_authenticity", "token_authentic", "token_forged"),
+    ("workspace", "token_of_workspace", "token_other_workspace"),
+)
+
+
+def _token_steps(outcome: Outcome, click: Click | str, reason: str) -> Trace:
+    steps: Trace = []
+    for check, passed, refused in _TOKEN_CHECKS:
+        facts: Facts = {"characters": len(outcome.click_token)} if check == "token_form" else {}
+        if reason == refused:
+            return [*steps, Step(check, refused, facts)]
+        steps.append(Step(check, passed, facts))
+    if not isinstance(click, str):
+        steps.append(Step("click_time", reason or "click_inside_window", _click_facts(click, outcome.event_time_ms)))
+    return steps
+
+
+def _click_facts(click: Click, event_time_ms: int) -> Facts:
+    after_ms = event_time_ms - click.clicked_at_ms
+    return {
+        "link_id": click.link_id,
+        "click_id": click.click_id,
+        "clicked_at": to_rfc3339(click.clicked_at_ms),
+        "event_time": to_rfc3339(event_time_ms),
+        "after_click_s": after_ms // 1000,
+        "before_click_s": -(after_ms // 1000),
+        "window_days": click.window_days,
+        "counts_from": to_rfc3339(click.clicked_at_ms - GRACE_MS),
+        "counts_until": to_rfc3339(click.clicked_at_ms + click.window_days * DAY_MS),
+    }
+
+
+def _tie_steps(tx: Tx, mode: Mode, outcome: Outcome, found: Click | str) -> Trace:
+    """Every tie that was asked, the latest click before the event first, then those after it; then what was found."""
+    params: Params = {
+        "person_id": outcome.person_id,
+        "event_time_ms": outcome.event_time_ms,
+        "limit_count": TIES_TRACED_MAX + 1,
+    }
+    rows = [*tx.all(_TIES_BEFORE[mode], params), *tx.all(_TIES_AFTER[mode], params)]
+    steps = [_tie_step(outcome, Click._make(row[:-2]), *row[-2:]) for row in rows[:TIES_TRACED_MAX]]
+    asked: Facts = {"ties_asked": len(steps), "more_ties": len(rows) > len(steps)}
+    if isinstance(found, str):
+        return [*steps, Step("external_id", found, asked)]
+    return [*steps, Step("external_id", "tie_chosen", asked | _click_facts(found, outcome.event_time_ms))]
+
+
+def _tie_step(outcome: Outcome, click: Click, from_ms: int, event_id: str) -> Step:
+    refusal = "from_later" if from_ms > outcome.event_time_ms else click.refusal(outcome.event_time_ms)
+    facts = {"tied_by": event_id, "tied_from": to_rfc3339(from_ms)} | _click_facts(click, outcome.event_time_ms)
+    return Step("tie", f"tie_{refusal or 'fits'}", facts)
 
 
 def by_named(named: Verdict) -> Verdict:
@@ -206,6 +289,12 @@ def standing(tx: Tx, mode: Mode, workspace_id: str, event_id: str) -> Verdict | 
     """The newest verdict on an event."""
     row = tx.one(_NEWEST[mode], {"workspace_id": workspace_id, "event_id": event_id})
     return None if row is None else _verdict(row)
+
+
+def history(tx: Tx, mode: Mode, workspace_id: str, event_id: str, limit: int) -> list[tuple[int, Verdict]]:
+    """(judged_at_ms, verdict) of an event, the newest first, at most `limit`."""
+    params: Params = {"workspace_id": workspace_id, "event_id": event_id, "limit_count": limit}
+    return [(int(row[0]), _verdict(row[1:])) for row in tx.all(_ALL[mode], params)]
 
 
 def _verdict(row: Row) -> Verdict:

@@ -17,13 +17,15 @@ from nimriz.core.docket import Entry, Subject
 from nimriz.core.ledger import Outcome
 from nimriz.core.mode import Mode
 from nimriz.core.relations import Relations, Unnamed
-from nimriz.core.settlement import NO_MONEY, Settlement
+from nimriz.core.settlement import NO_MONEY, Replayed, Settlement
+from nimriz.core.trace import Facts, Step, Trace
 from nimriz.store.db import Tx
 
 # The sales that settle together: (order id, currency), or ('', event id) for a sale without order id.
 Order = tuple[str, str]
 
 NO_CLICKS: Mapping[str, Click | str] = {}
+_NOT_ASKED = Step("identity", "identity_not_asked", {})
 
 
 class Hearing:
@@ -137,9 +139,11 @@ class Hearing:
         changed = [(e, v) for e, v in self._verdicts.items() if v != self._standing(e)]
         attribution.append(self._tx, self._mode, self._workspace_id, changed, self._now_ms)
 
-    def _judge(self, outcome: Outcome) -> Verdict:
+    def _judge(self, outcome: Outcome, trace: Trace | None = None) -> Verdict:
         relations = self._relations
         named = relations.named(outcome) if outcome.is_follow_on else relations.reinstated(outcome)
+        if trace is not None:
+            trace += self._related_steps(outcome, named)
         if isinstance(named, Unnamed):
             return RELATED_PENDING if named is Unnamed.PENDING else RELATED_INVALID
         if named is not None:
@@ -151,7 +155,52 @@ class Hearing:
             click = self._clicks.get(outcome.event_id) or self._reader.read(
                 self._tx, self._workspace_id, outcome.click_token
             )
-        return attribution.by_identity(self._tx, self._mode, outcome, click)
+        return attribution.by_identity(self._tx, self._mode, outcome, click, trace)
+
+    def _related_steps(self, outcome: Outcome, named: Outcome | Unnamed | None) -> Trace:
+        """What was asked of the outcome that this one names, for those that name one."""
+        facts: Facts = {"related_event_id": outcome.related_event_id, "related_order_id": outcome.related_order_id}
+        facts = {name: value for name, value in facts.items() if value}
+        there = named if isinstance(named, Outcome) else None
+        if there is None and outcome.related_event_id:
+            there = self._relations.outcome(outcome.related_event_id)
+        if there is not None:
+            facts |= {"named_event_id": there.event_id, "named_event_name": there.event_name}
+            facts |= {"named_order_id": there.order_id} if there.order_id else {}
+        if isinstance(named, Unnamed):
+            return [_NOT_ASKED, Step("related", f"related_{named.name.lower()}", facts)]
+        if named is None:
+            return [Step("related", "no_reversal_named", facts)] if facts else []
+        return [_NOT_ASKED, Step("related", "related_found" if outcome.is_follow_on else "reversal_found", facts)]
+
+    def explain(self, outcome: Outcome) -> tuple[Verdict, Settlement | None, Trace]:
+        """The verdict and settlement that judging an outcome of the ledger anew gives, step by step; writes nothing.
+
+        In an order of more follow-ons than the budget the settlement is not made anew: the one that stands is told.
+        """
+        trace: Trace = []
+        verdict = self._judge(outcome, trace)
+        trace.append(Step("verdict", verdict.reason or verdict.status, {"method": verdict.method or None}))
+        return verdict, self._explain_money(outcome, trace), trace
+
+    def _explain_money(self, outcome: Outcome, trace: Trace) -> Settlement | None:
+        follow_on = self._relations.reinstated(outcome) or outcome
+        if not follow_on.is_follow_on:
+            return None
+        named = self._relations.named(follow_on)
+        if not _settles_with(named, follow_on):
+            if not outcome.is_follow_on:
+                return None
+            settled = self._unsettled(outcome, named)
+            trace.append(Step("settlement", settled.status or "no_money", {}))
+            return None if settled == NO_MONEY else settled
+        sale_events, naming = self._parties(_order(named))
+        if self._too_many(naming):
+            trace.append(Step("settlement", "order_too_large", {}))
+            return self.settlement(outcome)
+        replayed = self._replay(_order(named), sale_events, naming)
+        trace.append(settlement.step(outcome, replayed, named.currency))
+        return replayed.settlements.get(outcome.event_id)
 
     # --- money --------------------------------------------------------------------------------------
 
@@ -198,6 +247,20 @@ class Hearing:
         settlement.append(self._tx, self._mode, self._workspace_id, changed, self._now_ms)
 
     def _settle(self, order: Order, asked_by: str) -> None:
+        sale_events, naming = self._parties(order)
+        if not naming:
+            return
+        if self._too_many(naming):
+            self._postpone("event", asked_by)
+            self._settlements.update(self._pending_in(order))
+            return
+        replayed = self._replay(order, sale_events, naming)
+        self._settlements.update(replayed.settlements)
+        sale_ids = [sale.event_id for sale in sale_events]
+        settlement.move(self._tx, self._mode, self._workspace_id, sale_ids, replayed.moved, self._now_ms)
+
+    def _parties(self, order: Order) -> tuple[list[Outcome], list[Outcome]]:
+        """The sale events of an order, and who names the order or one of them."""
         relations = self._relations
         order_id, currency_or_event = order
         if order_id:
@@ -209,24 +272,23 @@ class Hearing:
             naming = []
         for sale in sale_events:
             naming += relations.named_by(sale.event_id)
-        if not naming:
-            return
+        return sale_events, naming
+
+    def _too_many(self, naming: Sequence[Outcome]) -> bool:
         reversals = [outcome for outcome in naming if outcome.event_name == "reversal"]
-        if max(len(naming), *(len(relations.named_by(o.event_id)) for o in reversals), 0) > self._budget:
-            self._postpone("event", asked_by)
-            self._settlements.update(self._pending_in(order))
-            return
+        most = max(len(naming), *(len(self._relations.named_by(o.event_id)) for o in reversals), 0)
+        return most > self._budget
+
+    def _replay(self, order: Order, sale_events: Sequence[Outcome], naming: Sequence[Outcome]) -> Replayed:
+        relations = self._relations
         follow_ons: dict[str, tuple[Outcome, Outcome]] = {}
         for follow_on in naming:
             named = relations.named(follow_on) if follow_on.is_follow_on else Unnamed.INVALID
             if _settles_with(named, follow_on) and _order(named) == order:
                 follow_ons[follow_on.event_id] = (follow_on, named)
-        reinstating = relations.reinstating(o for o in reversals if o.event_id in follow_ons)
+        reinstating = relations.reinstating(pair[0] for pair in follow_ons.values() if pair[0].event_name == "reversal")
         sales = [sale for sale in sale_events if relations.reinstated(sale) is None]
-        replayed = settlement.replay(sales, follow_ons, reinstating)
-        self._settlements.update(replayed.settlements)
-        sale_ids = [sale.event_id for sale in sale_events]
-        settlement.move(self._tx, self._mode, self._workspace_id, sale_ids, replayed.moved, self._now_ms)
+        return settlement.replay(sales, follow_ons, reinstating)
 
     def _pending_in(self, order: Order) -> dict[str, Settlement]:
         """What is new in an order that is left to the background is pending until then."""

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from nimriz.base.money import to_decimal
 from nimriz.core.ledger import Outcome
 from nimriz.core.mode import Mode, by_mode
-from nimriz.store.db import Tx
+from nimriz.core.trace import Facts, Step
+from nimriz.store.db import Params, Row, Tx
 
 
 class Settlement(NamedTuple):
@@ -124,10 +126,38 @@ def _give_back(reinstatement: Outcome, sales: Sequence[Outcome], held: Mapping[t
     return parts
 
 
+def step(outcome: Outcome, replayed: Replayed, currency: str) -> Step:
+    """What a replay says of one outcome's money, in words: a follow-on's, or a sale's that reinstates."""
+
+    def told(minor: int) -> str:
+        return f"{to_decimal(minor, currency or None)} {currency}".strip()
+
+    parts = {sale_id: part for (event_id, sale_id), part in replayed.moved.items() if event_id == outcome.event_id}
+    settled = replayed.settlements.get(outcome.event_id)
+    if settled is None:
+        given: list[dict[str, object]] = [{"event_id": s, "amount": told(-part)} for s, part in parts.items()]
+        return Step("settlement", "given_back", {"given_back": told(-sum(parts.values())), "given_to": given})
+    remaining = settled.remaining_minor or 0
+    taken: list[dict[str, object]] = [{"event_id": s, "amount": told(part)} for s, part in parts.items()]
+    facts: Facts = {
+        "asked_for": "what was left" if outcome.value_minor is None else told(outcome.value_minor),
+        "left_before": told(remaining + settled.applied_minor),
+        "applied": told(settled.applied_minor),
+        "taken_from": taken,
+        "excess": told(settled.excess_minor),
+        "remaining": told(remaining),
+    }
+    return Step("settlement", settled.status, facts)
+
+
 _SETTLEMENT = ", ".join(Settlement._fields)
 _NEWEST = by_mode(
     f"select {_SETTLEMENT} from @settlements where workspace_id = :workspace_id and event_id = :event_id "
     "order by seq desc limit 1"
+)
+_ALL = by_mode(
+    f"select judged_at_ms, {_SETTLEMENT} from @settlements where workspace_id = :workspace_id "
+    "and event_id = :event_id order by seq desc limit :limit_count"
 )
 _APPEND = by_mode(
     f"insert into @settlements (workspace_id, event_id, judged_at_ms, {_SETTLEMENT}) "
@@ -150,8 +180,16 @@ _MOVE = by_mode(
 def standing(tx: Tx, mode: Mode, workspace_id: str, event_id: str) -> Settlement | None:
     """The newest settlement of a follow-on."""
     row = tx.one(_NEWEST[mode], {"workspace_id": workspace_id, "event_id": event_id})
-    if row is None:
-        return None
+    return None if row is None else _settlement(row)
+
+
+def history(tx: Tx, mode: Mode, workspace_id: str, event_id: str, limit: int) -> list[tuple[int, Settlement]]:
+    """(judged_at_ms, settlement) of a follow-on, the newest first, at most `limit`."""
+    params: Params = {"workspace_id": workspace_id, "event_id": event_id, "limit_count": limit}
+    return [(int(row[0]), _settlement(row[1:])) for row in tx.all(_ALL[mode], params)]
+
+
+def _settlement(row: Row) -> Settlement:
     status, currency, applied, excess, remaining = row
     return Settlement(status, currency, int(applied), int(excess), int(remaining) if remaining else None)
 

@@ -22,6 +22,7 @@ from nimriz.web.api import (
     clicks,
     conversions,
     domains,
+    explanations,
     link_analytics,
     links,
     qr,
@@ -69,6 +70,7 @@ def endpoints(desk: Desk) -> FastAPI:
         qr.router,
         bulk.router,
         updates.router,
+        explanations.router,  # Before the event itself, whose id may hold anything.
         conversions.router,
         clicks.router,
         click_stream.router,

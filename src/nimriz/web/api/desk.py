@@ -14,6 +14,7 @@ from starlette.responses import Response
 from nimriz.base.clock import Clock
 from nimriz.base.errors import Refused
 from nimriz.core import clicks
+from nimriz.core.attribution import TokenReader
 from nimriz.core.credentials import ApiKey
 from nimriz.core.destinations import Policy
 from nimriz.core.vault import Vault
@@ -34,6 +35,7 @@ class Desk:
     records: Database
     click_logs: Callable[[], list[Database]]
     vault: Vault
+    reader: TokenReader
     memory: Memory
     clock: Clock
     base_url: str

@@ -211,6 +211,11 @@ CALLS: dict[tuple[str, str], Call] = {
         {200: _is("Conversion", "The event, with the verdict that stands now.", examples.CONVERSION)},
         ("conversion_not_found",), params={"event_id": examples.EVENT_ID},
     ),
+    ("GET", "/api/v1/conversions/{event_id}/explain"): Call(
+        "Reading", "Explain an event", "conversions:read",
+        {200: _is("Explanation", "Every check in order, and what stood before.", examples.EXPLANATION)},
+        ("conversion_not_found",), params={"event_id": examples.EVENT_ID},
+    ),
     ("GET", "/api/v1/clicks"): Call(
         "Reading", "List clicks", "analytics:read",
         {200: _is("ClickPage", "A page of clicks.", {"clicks": [examples.CLICK], "next_cursor": None})},

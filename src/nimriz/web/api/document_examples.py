@@ -137,6 +137,25 @@ CONVERSION: Example = {
         "sales": [EVENT_ID], "follow_ons": ["shop:refund-1"], "reinstatements": [],
     },
 }  # fmt: skip
+EXPLANATION: Example = {
+    **STANDING,
+    "steps": [
+        {
+            "check": "identity", "code": "external_id_sent", "passed": True,
+            "sentence": "The event came with an external_id.",
+            "facts": {"click_id_sent": False, "external_id_sent": True}, "advice": None,
+        },
+        {
+            "check": "verdict", "code": "attributed", "passed": True,
+            "sentence": "The event is attributed to the link, by external_id.", "facts": {"method": "external_id"},
+            "advice": None,
+        },
+    ],
+    "reproduced": True,
+    "verdicts": [{"judged_at": "2026-11-23T10:00:01.412Z", "attribution": STANDING["attribution"]}],
+    "settlements": [],
+    "support_reference": REFERENCE,
+}  # fmt: skip
 
 _FIGURES: Example = {
     "clicks": 142, "tracked_clicks": 142, "unique_clicks": None, "leads": 17, "sales": 1, "refunds": 0,

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from nimriz.base.errors import CODES, FIELD_CODES
 from nimriz.base.urls import UTM_NAMES
+from nimriz.core import trace
 from nimriz.core.agent_kinds import Kind
 from nimriz.core.claims import EVENT_NAMES
 from nimriz.core.credentials import SCOPES
@@ -18,6 +19,7 @@ from nimriz.core.history import Action
 from nimriz.core.link_clicks import BREAKDOWNS
 from nimriz.core.quality import QUALITIES, REASONS
 from nimriz.core.reports import BYS
+from nimriz.core.trace import Check
 from nimriz.core.verification import Finding
 from nimriz.web.api.bulk import BulkRow
 
@@ -226,6 +228,17 @@ SCHEMAS: dict[str, Schema] = {
         {**_STANDING, "support_reference": REFERENCE, "order": maybe(ref("Order"))}, optional=("order",)
     ),
     "ConversionPage": closed({"conversions": many(closed(_STANDING)), "next_cursor": _PAGE_CURSOR}),
+    "Explanation": closed({
+        **_STANDING,
+        "steps": many(closed({
+            "check": one_of(*get_args(Check)), "code": one_of(*dict.fromkeys(code for _, code in trace.WORDS)),
+            "passed": maybe(FLAG), "sentence": TEXT, "facts": ANYTHING, "advice": maybe(TEXT),
+        })),
+        "reproduced": FLAG,
+        "verdicts": many(closed({"judged_at": INSTANT, "attribution": ref("Attribution")})),
+        "settlements": many(closed({"judged_at": INSTANT, "settlement": maybe(ref("Settlement"))})),
+        "support_reference": REFERENCE,
+    }),
     "TestLedgerEmptied": closed({"deleted": COUNT}),
     "Recorded": closed(_RECORDED, optional=("differences",)),
     "BatchRecorded": closed({
