@@ -24,7 +24,7 @@ from nimriz.base import signing
 from nimriz.config import Settings
 from nimriz.net import free_port
 
-START_S = 20.0
+START_S = 60.0
 HUMAN = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 Body = dict[str, Any]
 

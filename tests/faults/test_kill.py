@@ -25,7 +25,9 @@ from nimriz.base.ids import to_text
 from nimriz.installation import open_installation
 from tests.world import HUMAN, Served, Workspace, create_workspace, lead, sale, serving
 
-GONE_WITHIN_S = 3.0
+GONE_WITHIN_S = 20.0
+ENOUGH = 50
+LOOKS_MAX = 1_200
 TOKEN = re.compile(r"nim_ct=([A-Za-z0-9_-]+)")
 
 
@@ -107,14 +109,22 @@ def load_until(world: Workspace, stop: Callable[[], object], seconds: float) -> 
             crowd = [asyncio.create_task(_visit(client, code, load)) for _ in range(16)]
             crowd += [asyncio.create_task(_call(client, world, load, caller)) for caller in range(16)]
             await asyncio.sleep(seconds)
+            await _enough(load)  # On a busy machine that may take longer.
             await asyncio.to_thread(stop)
             for ended in await asyncio.gather(*crowd, return_exceptions=True):
                 assert isinstance(ended, httpx2.TransportError), repr(ended)
 
     asyncio.run(run())
-    assert len(load.tokens) > 50
-    assert len(load.acknowledged) > 50
+    assert min(len(load.tokens), len(load.acknowledged)) > ENOUGH
     return load
+
+
+async def _enough(load: Load) -> None:
+    """Wait until there is something to lose."""
+    for _ in range(LOOKS_MAX):
+        if min(len(load.tokens), len(load.acknowledged)) > ENOUGH:
+            return
+        await asyncio.sleep(0.05)
 
 
 def clicks_on_disk(served: Served) -> list[str]:
@@ -199,7 +209,7 @@ def serves(pid: int) -> bool:
     return False
 
 
-def wait_ready(served: Served, seconds: float = 10) -> None:
+def wait_ready(served: Served, seconds: float = 60) -> None:
     ends_s = time.monotonic() + seconds
     while time.monotonic() < ends_s:
         with contextlib.suppress(httpx2.TransportError):
@@ -262,7 +272,7 @@ def test_a_main_process_killed_while_its_worker_starts_leaves_no_orphan(data_dir
         served.process = subprocess.Popen(
             [sys.executable, "-m", "nimriz", "serve"], env=served.environment(), stdout=log, stderr=log
         )
-    ends_s = time.monotonic() + 10
+    ends_s = time.monotonic() + 60
     while not any(map(serves, workers(served))) and time.monotonic() < ends_s:
         time.sleep(0.005)
     time.sleep(after_ms / 1000)
