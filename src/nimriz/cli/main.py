@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nimriz.cli import clicks, credentials, events, exports, imports, links, workspaces
+from nimriz.cli import clicks, credentials, events, exports, imports, links, signatures, workspaces
 from nimriz.cli.output import said_no
 
 app = typer.Typer(
@@ -24,6 +24,9 @@ app.add_typer(links.blocks, name="block")
 app.add_typer(clicks.app, name="clicks")
 app.add_typer(imports.app, name="import")
 app.add_typer(exports.app, name="export")
+doctors = typer.Typer()
+doctors.command("signature")(signatures.signature)
+app.add_typer(doctors, name="doctor")
 app.command("sign")(events.sign)
 app.command("send")(events.send)
 
@@ -47,9 +50,13 @@ def demo() -> None:
     raise typer.Exit(run())
 
 
-@app.command()
-def doctor(json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+@doctors.callback(invoke_without_command=True)
+def doctor(
+    context: typer.Context, json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
     """Check the installation, and say what is wrong with it."""
+    if context.invoked_subcommand:
+        return
     from nimriz.cli.checks import run
 
     raise typer.Exit(run(json_output))
