@@ -27,7 +27,7 @@ from nimriz.core.credentials import SCOPES
 from nimriz.core.entitlements import PLANS, SURFACES
 from nimriz.web.api import app as api
 from nimriz.web.api.desk import Desk
-from tests.world import Served, Workspace
+from tests.world import SLOWLY_S, Served, Workspace
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(\w+) (test|serve|expect|event)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -114,7 +114,7 @@ def environment(world: Workspace) -> dict[str, str]:
 
 def run_script(text: str, folder: Path, env: dict[str, str]) -> list[str]:
     """Run a shell session; what each block printed."""
-    told = subprocess.run(["sh", "-c", text], cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+    told = subprocess.run(["sh", "-c", text], cwd=folder, env=env, capture_output=True, text=True, timeout=SLOWLY_S)
     assert told.returncode == 0, f"{told.stdout[-2000:]}\n{told.stderr[-4000:]}"
     return told.stdout.split(f"\n{MARK}\n")[:-1]
 
@@ -176,7 +176,12 @@ def test_the_signing_recipes_in_other_languages_work(language: str, world: Works
     if shutil.which(ELSEWHERE[language][0]) is None:
         pytest.skip(f"{ELSEWHERE[language][0]} is not installed")
     subprocess.run(
-        ELSEWHERE[language], input=recipe.encode(), env=environment(world), check=True, capture_output=True, timeout=60
+        ELSEWHERE[language],
+        input=recipe.encode(),
+        env=environment(world),
+        check=True,
+        capture_output=True,
+        timeout=SLOWLY_S,
     )
     assert world.event(f"{ELSEWHERE[language][0]}-1")["attribution"]["status"] == "attributed"
 
@@ -250,7 +255,7 @@ def test_every_code_is_in_the_engineers_guide_with_its_status() -> None:
 
 
 def test_every_metric_that_a_server_shows_is_described_with_what_to_do(served: Served) -> None:
-    shown = httpx2.get(f"http://127.0.0.1:{served.metrics_port}/metrics").text
+    shown = httpx2.get(f"http://127.0.0.1:{served.metrics_port}/metrics", timeout=SLOWLY_S).text
     names = set(re.findall(r"^(nimriz_\w+) ", shown, re.MULTILINE))
     assert names
     assert first_cells(read("docs/guides/operator.md"), under="Metrics") == names

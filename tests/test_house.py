@@ -290,7 +290,7 @@ def preflight(folder: Path, *arguments: str, python: str, ci: str = "") -> subpr
         (folder / program).chmod(0o755)
     machine = {"PATH": f"{folder}:{os.defpath}", "VENV": str(folder / ".venv"), "CI": ci}
     return subprocess.run(
-        ["sh", ROOT / "tools/preflight", *arguments], env=machine, capture_output=True, text=True, timeout=60
+        ["sh", ROOT / "tools/preflight", *arguments], env=machine, capture_output=True, text=True, timeout=180
     )
 
 
@@ -339,7 +339,7 @@ def test_a_part_that_does_not_run_stops_ci_alone(tmp_path: Path) -> None:
     script.write_text(read("tools/preflight").replace("command -v chromium", "command -v no-such-browser"))
     for ci, status in {"": 0, "true": 1}.items():
         machine = {"PATH": os.environ["PATH"], "PYTHON": "true", "VENV": str(tmp_path / ".venv"), "CI": ci}
-        told = subprocess.run(["sh", script, "test"], env=machine, capture_output=True, text=True, timeout=60)
+        told = subprocess.run(["sh", script, "test"], env=machine, capture_output=True, text=True, timeout=180)
         assert told.returncode == status
         assert told.stderr == (
             "make test: Chromium is missing (Debian package chromium), so the tests in a browser did not run.\n"

@@ -9,17 +9,15 @@ import json
 import re
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.patience import until
 from tests.world import Served, Workspace, lead
 
 Done = subprocess.CompletedProcess[bytes]
-STOPS_WITHIN_S = 1.0
 
 
 def printed(done: Done) -> Any:
@@ -34,16 +32,6 @@ def sentence(done: Done) -> str:
     assert told.endswith(".\n"), told
     assert told[0].isupper(), told
     return told[:-1]
-
-
-def becomes_true_within_a_second(ask: Callable[[], bool]) -> bool:
-    """A revocation stops everywhere within a second; a request takes its own time on top."""
-    ends_s = time.monotonic() + STOPS_WITHIN_S
-    while time.monotonic() < ends_s:
-        if ask():
-            return True
-        time.sleep(0.02)
-    return ask()
 
 
 # --- workspaces, secrets, keys ---------------------------------------------------------------------------------
@@ -72,10 +60,10 @@ def test_a_second_secret_signs_beside_the_first_until_it_is_revoked(world: Works
     assert list(made) == ["secret_id", "mode", "signing_secret"]
     assert made["mode"] == "live"
     secret = made["signing_secret"]
-    assert becomes_true_within_a_second(lambda: world.post(lead("crm-1"), secret=secret).is_success)
+    until(lambda: world.post(lead("crm-1"), secret=secret).is_success)
     assert world.post(lead("crm-2")).status_code == 201
     world.served.run("secret", "revoke", world.workspace_id, made["secret_id"])
-    assert becomes_true_within_a_second(lambda: world.post(lead("crm-1"), secret=secret).status_code == 401)
+    until(lambda: world.post(lead("crm-1"), secret=secret).status_code == 401)
     assert world.post(lead("crm-3")).status_code == 201
 
 
@@ -108,7 +96,7 @@ def test_a_key_does_what_its_scopes_allow_until_it_is_revoked(world: Workspace) 
     assert world.client.get("/api/v1/analytics/conversions", headers=bearer).status_code == 403
     assert [key["name"] for key in printed(world.served.run("key", "list", world.workspace_id, "--json"))][1] == "n8n"
     world.served.run("key", "revoke", world.workspace_id, made["key_id"])
-    assert becomes_true_within_a_second(lambda: world.client.get("/api/v1/links", headers=bearer).status_code == 401)
+    until(lambda: world.client.get("/api/v1/links", headers=bearer).status_code == 401)
 
 
 def test_what_is_not_there_cannot_be_listed_or_revoked(world: Workspace, stranger: Workspace) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nimriz.cli import exports
@@ -115,7 +115,7 @@ def test_a_kill_in_the_middle_of_the_writing_leaves_nothing(world: Workspace, pa
     path.write_text("keyword,url\n" + "".join(f"killed{n},{URL}?{n}\n" for n in range(2_500)))
     arguments = ["import", "links", str(path), "--workspace", world.workspace_id]
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, *arguments], env=world.served.environment(), capture_output=True, timeout=60
+        [sys.executable, "-c", KILLED, *arguments], env=world.served.environment(), capture_output=True, timeout=180
     )
     assert done.returncode == -signal.SIGKILL, done
     assert world.get("/api/v1/links").json()["links"] == []
@@ -181,7 +181,7 @@ _said = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(said=st.lists(_said, max_size=4))
 def test_whatever_links_say_their_export_imported_and_exported_again_is_the_same(
     records: Sqlite, said: list[dict[str, Any]]

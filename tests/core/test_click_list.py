@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nimriz.base import ids
@@ -77,7 +77,7 @@ def written(tmp_path: Path) -> Written:
 
 
 @pytest.mark.parametrize("scanned_max", [50_000, 3])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(
     landed=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1), st.sampled_from("lm"), st.booleans()), max_size=30),
     limit=st.integers(1, 7),

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nimriz.base.clock import DAY_MS
@@ -79,7 +79,7 @@ def test_whoever_asks_chooses_the_audience(logs: list[Sqlite]) -> None:
     assert clicks.count_by_link(logs, ["l"]) == {"l": 5}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

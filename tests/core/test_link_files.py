@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nimriz.core import link_files
@@ -168,7 +168,6 @@ def test_a_password_is_not_written_but_that_there_is_one_and_such_a_link_comes_b
     assert row(text).said["status"] == "disabled"
 
 
-@settings(deadline=None)
 @given(cell=st.text() | st.text("'=+-@\t\r\nx", max_size=6))
 def test_a_disarmed_cell_is_armed_again_as_it_was(cell: str) -> None:
     assert link_files.armed(link_files.disarmed(cell)) == cell
@@ -177,7 +176,6 @@ def test_a_disarmed_cell_is_armed_again_as_it_was(cell: str) -> None:
 _words = st.text(st.characters(codec="utf-8"), max_size=20) | st.sampled_from([*FORMULAS, 'a "b", c', "\r\n", "null"])
 
 
-@settings(deadline=None)
 @given(
     title=_words,
     notes=_words,
@@ -196,7 +194,6 @@ def test_what_is_written_is_read_back_as_it_was(
     assert [found.said.get("tags", []), found.said.get("utm", {})] == [tags, utm]
 
 
-@settings(deadline=None)
 @given(text=st.text(st.characters(codec="utf-8")) | st.text('a,;\t"\r\n='))
 def test_whatever_a_file_holds_it_is_read_or_refused_as_a_file(text: str) -> None:
     for header in ("", "keyword,url\n", "short_code;long_url;tags;clicks_max\n", "Link\tDestination URL\n"):

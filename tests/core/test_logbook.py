@@ -94,7 +94,7 @@ def arrival(
 
 def settled(book: Logbook, bench: Bench, clicks: int) -> None:
     """Wait until so many clicks have their agent."""
-    ends_s = time.monotonic() + 10
+    ends_s = time.monotonic() + 60
     while count_of(bench.file, "click_agents") < clicks and time.monotonic() < ends_s:
         time.sleep(0.005)
     assert count_of(bench.file, "click_agents") == clicks
@@ -170,7 +170,7 @@ def test_a_conversion_that_came_before_the_agent_was_read_stands(bench: Bench, m
     converted = threading.Event()
 
     def read_late(user_agent: bytes) -> Agent:
-        converted.wait(10)
+        converted.wait(60)
         return Agent("crawler", "other", "", "")
 
     monkeypatch.setattr(bench.agents, "read", read_late)
@@ -188,13 +188,13 @@ def test_the_queue_is_bounded_and_what_does_not_fit_is_counted(bench: Bench, mon
 
     def read_slowly(user_agent: bytes) -> Agent:
         reading.set()
-        go_on.wait(10)
+        go_on.wait(60)
         return Agent("browser", "other", "", "")
 
     monkeypatch.setattr(bench.agents, "read", read_slowly)
     book = bench.book()
     book.write([arrival()])
-    assert reading.wait(10)
+    assert reading.wait(60)
     book.write([arrival(NOW_MS + n, b"agent %d" % n) for n in range(1, 9)])
     assert (book.unread, sum(bench.skipped)) == (5, 3)
     go_on.set()
@@ -208,7 +208,7 @@ def test_whatever_goes_wrong_with_an_agent_the_next_ones_are_read(
     monkeypatch.setattr(bench.agents, "read", lambda user_agent: 1 // 0)
     book = bench.book()
     book.write([arrival()])
-    ends_s = time.monotonic() + 10
+    ends_s = time.monotonic() + 60
     while not bench.skipped and time.monotonic() < ends_s:
         time.sleep(0.005)
     assert bench.skipped == [1]
@@ -225,7 +225,7 @@ def test_nothing_of_address_and_user_agent_is_kept_once_it_is_written(bench: Ben
     on_disk = b"".join(path.read_bytes() for path in bench.folder.iterdir())
     assert b"marked-agent" not in on_disk
     assert b"198.51.100.234" not in on_disk
-    ends_s = time.monotonic() + 5
+    ends_s = time.monotonic() + 60
     while time.monotonic() < ends_s:
         gc.collect()
         kept = [o for o in gc.get_objects() if isinstance(o, (Arrival, logbook._Unread))]

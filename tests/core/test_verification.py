@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nimriz.core import changes, domains, verification
@@ -184,7 +184,7 @@ def test_a_domain_that_is_switched_on_again_is_looked_up(
     assert settle(records, own, found, enable=True)[0] == status
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(

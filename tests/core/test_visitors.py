@@ -228,7 +228,7 @@ def test_processes_that_start_at_once_agree(path: Path) -> None:
             subprocess.Popen([sys.executable, "-c", ASKING, path, str(now_ms)], stdout=subprocess.PIPE, text=True)
             for _ in range(4)
         ]
-        told = {process.communicate(timeout=60)[0].strip() for process in running}
+        told = {process.communicate(timeout=180)[0].strip() for process in running}
         assert {process.returncode for process in running} == {0}
         assert told == {ask(DayKeys(path, now_ms), now_ms).hex()}
 

@@ -23,9 +23,9 @@ import pytest
 
 from nimriz.base.ids import to_text
 from nimriz.installation import open_installation
+from tests.patience import PATIENCE_S, until
 from tests.world import HUMAN, Served, Workspace, create_workspace, lead, sale, serving
 
-GONE_WITHIN_S = 20.0
 ENOUGH = 50
 LOOKS_MAX = 1_200
 TOKEN = re.compile(r"nim_ct=([A-Za-z0-9_-]+)")
@@ -63,7 +63,7 @@ def workers(served: Served) -> list[int]:
 
 def gone(served: Served) -> bool:
     """Whether every process of the installation ends by itself; what does not is ended here."""
-    ends_s = time.monotonic() + GONE_WITHIN_S
+    ends_s = time.monotonic() + PATIENCE_S
     while (left := processes(served)) and time.monotonic() < ends_s:
         time.sleep(0.05)
     for pid in left:
@@ -105,7 +105,7 @@ def load_until(world: Workspace, stop: Callable[[], object], seconds: float) -> 
 
     async def run() -> None:
         limits = httpx2.Limits(max_connections=40)
-        async with httpx2.AsyncClient(base_url=world.served.url, limits=limits, timeout=30) as client:
+        async with httpx2.AsyncClient(base_url=world.served.url, limits=limits, timeout=PATIENCE_S) as client:
             crowd = [asyncio.create_task(_visit(client, code, load)) for _ in range(16)]
             crowd += [asyncio.create_task(_call(client, world, load, caller)) for caller in range(16)]
             await asyncio.sleep(seconds)
@@ -148,7 +148,7 @@ def check(world: Workspace, load: Load) -> None:
     assert len(answered) == len(load.tokens)
     assert set(load.new.values()) <= {0, 1}
     assert Counter(event["event"]["event_id"] for event in events(world)).keys() >= set(load.acknowledged)
-    with httpx2.Client(base_url=served.url, timeout=30) as client:
+    with httpx2.Client(base_url=served.url, timeout=PATIENCE_S) as client:
         for event_id, body in load.sent.items():
             if event_id not in load.acknowledged:
                 path = f"/api/conversions/callback/{world.workspace_id}"
@@ -187,7 +187,7 @@ def test_killing_the_worker_in_the_middle_loses_nothing_that_was_answered(data_d
         main = served.process
         (worker,) = [pid for pid, parent in processes(served).items() if main and parent == main.pid and serves(pid)]
         load = load_until(world, lambda: os.kill(worker, signal.SIGKILL), 1.0)
-        wait_ready(served)
+        until(served.is_ready)
         check(world, load)
         world.client.close()
 
@@ -209,16 +209,6 @@ def serves(pid: int) -> bool:
     return False
 
 
-def wait_ready(served: Served, seconds: float = 60) -> None:
-    ends_s = time.monotonic() + seconds
-    while time.monotonic() < ends_s:
-        with contextlib.suppress(httpx2.TransportError):
-            if httpx2.get(f"{served.url}/_ready", timeout=2).status_code == 200:
-                return
-        time.sleep(0.05)
-    raise AssertionError("nobody answers")
-
-
 def test_kill_of_the_main_process_and_a_restart_at_once_leave_one_generation(data_dir: Path) -> None:
     with serving(data_dir) as served:
         world = create_workspace(served)
@@ -235,7 +225,7 @@ def test_kill_of_the_main_process_and_a_restart_at_once_leave_one_generation(dat
                 family |= {pid for pid, parent in living.items() if parent in family}
             assert set(living) == family
             world.client.close()
-            world.client = httpx2.Client(base_url=served.url)
+            world.client = httpx2.Client(base_url=served.url, timeout=PATIENCE_S)
             assert world.post(lead(f"e{number}", token)).json()["attribution"]["status"] == "attributed"
         world.client.close()
         served.stop(signal.SIGKILL)
@@ -251,16 +241,16 @@ def test_a_killed_worker_is_respawned_and_still_dies_with_its_parent(data_dir: P
         for pid in filter(serves, before):
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.1)
-        wait_ready(served)
+        until(served.is_ready)
         assert set(filter(serves, workers(served))).isdisjoint(before)
         world.client.close()
-        with httpx2.Client(base_url=served.url) as world.client:
+        with httpx2.Client(base_url=served.url, timeout=PATIENCE_S) as world.client:
             tokens.append(world.click(code))
             for token in tokens:
                 answer = world.post(lead(token[-8:], token)).json()
                 assert answer["attribution"]["status"] == "attributed"
         time.sleep(2)  # The thread that respawned it may have ended; the worker lives on.
-        assert httpx2.get(f"{served.url}/_ready").status_code == 200
+        assert served.is_ready()
         served.stop(signal.SIGKILL)
         assert gone(served), "a respawned worker outlived its main process"
 
@@ -272,7 +262,7 @@ def test_a_main_process_killed_while_its_worker_starts_leaves_no_orphan(data_dir
         served.process = subprocess.Popen(
             [sys.executable, "-m", "nimriz", "serve"], env=served.environment(), stdout=log, stderr=log
         )
-    ends_s = time.monotonic() + 60
+    ends_s = time.monotonic() + PATIENCE_S
     while not any(map(serves, workers(served))) and time.monotonic() < ends_s:
         time.sleep(0.005)
     time.sleep(after_ms / 1000)
@@ -284,9 +274,9 @@ def test_a_second_server_on_the_same_data_is_refused_with_a_sentence(data_dir: P
     with serving(data_dir) as served:
         other = Served(data_dir)
         done = subprocess.run(
-            [sys.executable, "-m", "nimriz", "serve"], env=other.environment(), capture_output=True, timeout=30
+            [sys.executable, "-m", "nimriz", "serve"], env=other.environment(), capture_output=True, timeout=PATIENCE_S
         )
         assert done.returncode == 1
         assert b"Traceback" not in done.stderr
         assert str(data_dir).encode() in done.stderr + done.stdout
-        assert httpx2.get(f"{served.url}/_ready").status_code == 200
+        assert served.is_ready()

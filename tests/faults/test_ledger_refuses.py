@@ -35,7 +35,7 @@ def _fill(world: Workspace, token: str, secret: str) -> None:
 def connect(path: Path) -> apsw.Connection:
     """A connection as anybody would open it, without our settings."""
     connection = apsw.Connection(str(path))
-    connection.set_busy_timeout(2_000)
+    connection.set_busy_timeout(60_000)
     return connection
 
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import get_args
 from unittest.mock import patch
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nimriz.base.errors import Refused
@@ -26,7 +26,7 @@ from tests.laws.histories import BASE_MS, CLICKS_BY_LINK, DAY_MS, histories
 from tests.laws.ledger import Ledger, opened, order_of, settlement_of, verdict_of
 
 EXAMPLES = int(os.environ.get("NIMRIZ_LAWS_EXAMPLES", "120"))
-laws = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+laws = settings(max_examples=EXAMPLES)
 Batches = list[list[Event]]
 # A report without bounds, and one whose ends cut through the clicks and the window.
 PERIODS = ((0, 10**15), (BASE_MS + 1, BASE_MS + DAY_MS + 1))

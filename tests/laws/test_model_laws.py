@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import Phase, find, given, settings
 
 from tests.laws.facts import Event, Money
 from tests.laws.histories import CLICKS_BY_LINK, histories, repeated, shuffled
 from tests.laws.model import book, judge, known, order_of, reinstated, settle
 from tests.laws.model_report import report
 
-laws = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+laws = settings(max_examples=200)
 
 
 @laws
@@ -156,6 +156,5 @@ CORNERS: dict[str, Callable[[list[Event]], bool]] = {
 
 @pytest.mark.parametrize("corner", CORNERS)
 def test_the_histories_reach_every_corner(corner: str) -> None:
-    quickly = settings(max_examples=3_000, phases=[Phase.generate], derandomize=True, database=None,
-                       suppress_health_check=list(HealthCheck), deadline=None)  # fmt: skip
+    quickly = settings(max_examples=3_000, phases=[Phase.generate], derandomize=True, database=None)  # fmt: skip
     find(histories(), CORNERS[corner], settings=quickly)

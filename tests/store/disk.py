@@ -10,7 +10,7 @@ from typing import Any
 
 from nimriz.store.batch import Batcher
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Disk:

@@ -89,7 +89,7 @@ def test_a_full_queue_takes_nothing_more_until_it_was_written() -> None:
 def test_past_the_deadline_nobody_waits_and_everything_is_still_written() -> None:
     async def story() -> None:
         disk = Disk()
-        async with batching(disk, wait_ms_max=20) as batcher:
+        async with batching(disk, wait_ms_max=1_000) as batcher:
             disk.free.clear()
             callers = keeping(batcher, 1)
             await until(lambda: disk.begun == 1)

@@ -60,7 +60,7 @@ def both(database: Sqlite, tail: str, rows: list[dict[str, Scalar]], *, as_value
     return database.write(insert)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(count=counts, values=bodies, as_values=st.booleans())
 def test_many_rows_at_once_equal_as_many_single_inserts(
     database: Sqlite, count: int, values: list[Scalar], as_values: bool
@@ -72,7 +72,7 @@ def test_many_rows_at_once_equal_as_many_single_inserts(
 
 
 @pytest.mark.parametrize("tail", ["nothing", "update"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(ids=st.lists(st.integers(0, 150), max_size=400), values=bodies)
 def test_many_rows_that_meet_each_other_keep_the_statements_tail(
     database: Sqlite, tail: str, ids: list[int], values: list[Scalar]
@@ -96,7 +96,7 @@ def test_a_statement_that_inserts_nothing_runs_once_for_each_row(database: Sqlit
     assert [row[0] for row in found] == [f"new {n}" for n in range(10)] + ["old"] * 10
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(count=counts, step=st.integers(1, 3), tag=st.integers(0, 2))
 def test_a_question_about_many_keys_finds_exactly_their_rows(database: Sqlite, count: int, step: int, tag: int) -> None:
     keys = [key * step for key in range(count)]

@@ -45,7 +45,7 @@ def test_a_read_cannot_write(database: Sqlite) -> None:
 
 
 def test_what_is_written_is_on_disk_when_the_write_returns(database: Sqlite, path: Path) -> None:
-    died = subprocess.run([sys.executable, "-c", WRITE_AND_DIE, str(path)], timeout=60)
+    died = subprocess.run([sys.executable, "-c", WRITE_AND_DIE, str(path)], timeout=180)
     assert died.returncode == -signal.SIGKILL
     assert database.read(bodies) == ["from the other process"]
 

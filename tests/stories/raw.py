@@ -79,7 +79,7 @@ def send(
     return send_bytes(port, method, head(method, target, [*added, *headers]) + body)
 
 
-def send_bytes(port: int, method: str, raw: bytes, timeout_s: float = 15) -> Reply:
+def send_bytes(port: int, method: str, raw: bytes, timeout_s: float = 60) -> Reply:
     """Send bytes; the answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
         # It may answer before it has read everything.

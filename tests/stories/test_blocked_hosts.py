@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 
 import httpx2
 import pytest
 
 from nimriz.core import blocklist
 from nimriz.installation import open_installation
+from tests.patience import until
 from tests.world import HUMAN, Workspace
-
-WITHIN_S = 1.0
 
 
 def block(world: Workspace, host: str, **fields: object) -> httpx2.Response:
@@ -24,14 +21,6 @@ def block(world: Workspace, host: str, **fields: object) -> httpx2.Response:
 def hosts(world: Workspace) -> list[str]:
     """The hosts on the list."""
     return [blocked["host"] for blocked in world.get("/api/v1/blocked-hosts").json()["blocked_hosts"]]
-
-
-def becomes(condition: Callable[[], bool]) -> float:
-    """Seconds until a condition holds."""
-    started_s = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started_s < 10
-    return time.monotonic() - started_s
 
 
 def test_a_host_is_put_on_the_list_and_taken_off(world: Workspace, stranger: Workspace) -> None:
@@ -61,13 +50,13 @@ def test_links_that_lead_there_stop_within_a_second_and_go_on(world: Workspace, 
 
     assert status(code) == 302
     block(world, "evil.example")
-    assert becomes(lambda: status(code) in (404, 410)) < WITHIN_S
+    until(lambda: status(code) in (404, 410))
     assert status(others) == 302
     body = {"domain_id": world.domain_id, "long_url": "https://evil.example./"}
     assert world.call("POST", "/api/shorten", body).json()["code"] == "destination_blocked"
     assert world.call("POST", "/api/shorten", {**body, "long_url": "https://notevil.example/"}).status_code == 201
     assert world.call("DELETE", "/api/v1/blocked-hosts/evil.example", {}).status_code == 200
-    assert becomes(lambda: status(code) == 302) < WITHIN_S
+    until(lambda: status(code) == 302)
 
 
 def test_the_installations_own_list_is_not_shown_and_not_changed(world: Workspace) -> None:

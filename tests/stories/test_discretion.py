@@ -191,7 +191,7 @@ def marked(
         ("Cookie", f"{MARK}={MARK}; nimriz_unlock={MARK}"), ("Referer", f"https://blog.example/{MARK}?{MARK}"),
     ]  # fmt: skip
     peer = PEER if address == PEER else PROXY
-    with socket.create_connection((PROXY, world.served.port), timeout=15, source_address=(peer, 0)) as connection:
+    with socket.create_connection((PROXY, world.served.port), timeout=60, source_address=(peer, 0)) as connection:
         connection.sendall(raw.head(method, target, [*given, *headers]) + body)
         return raw.read_reply(connection, method)
 

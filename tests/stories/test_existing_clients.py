@@ -23,7 +23,7 @@ class Client:
     """Sends JSON with a bearer key, and reads JSON."""
 
     def __init__(self, served: Served, api_key: str) -> None:
-        self.http = httpx2.Client(base_url=served.url, headers={"Authorization": f"Bearer {api_key}"}, timeout=30)
+        self.http = httpx2.Client(base_url=served.url, headers={"Authorization": f"Bearer {api_key}"}, timeout=60)
 
     def __call__(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, dict[str, Any]]:
         response = self.http.request(method, path, json=body, params=query)

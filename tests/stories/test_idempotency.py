@@ -206,7 +206,7 @@ def test_a_thousand_posts_of_one_event_at_once_make_one_event_and_one_201(world:
 
     async def post_all() -> list[httpx2.Response]:
         limits = httpx2.Limits(max_connections=64)
-        async with httpx2.AsyncClient(base_url=world.served.url, limits=limits, timeout=60) as client:
+        async with httpx2.AsyncClient(base_url=world.served.url, limits=limits, timeout=180) as client:
 
             async def post(number: int) -> httpx2.Response:
                 body = bodies[number % 2]
@@ -230,7 +230,7 @@ def test_a_thousand_posts_of_one_event_at_once_make_one_event_and_one_201(world:
 
 def test_one_key_for_many_events_at_once_serves_exactly_one(world: Workspace) -> None:
     async def post_all() -> list[httpx2.Response]:
-        async with httpx2.AsyncClient(base_url=world.served.url, timeout=60) as client:
+        async with httpx2.AsyncClient(base_url=world.served.url, timeout=180) as client:
 
             async def post(number: int) -> httpx2.Response:
                 body = json.dumps(lead(f"event-{number}")).encode()

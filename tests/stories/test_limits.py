@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.patience import PATIENCE_S, until
 from tests.stories import raw
 from tests.world import Workspace, create_workspace, lead, serving
 
@@ -33,13 +34,10 @@ def target(shop: Workspace, path: str = "") -> str:
     return f"/api/conversions/callback/{shop.workspace_id}{path}"
 
 
-def slow(
-    shop: Workspace, headers: dict[str, str], body: bytes, pause_s: float, path: str = ""
-) -> tuple[raw.Reply, float]:
-    """Send a body byte by byte; the answer and the seconds until it came."""
+def slow(shop: Workspace, headers: dict[str, str], body: bytes, pause_s: float, path: str = "") -> raw.Reply:
+    """Send a body byte by byte; the answer."""
     sent: list[raw.Header] = [("Host", "localhost"), ("Content-Length", str(len(body))), *headers.items()]
-    with socket.create_connection(("127.0.0.1", shop.served.port), timeout=10) as connection:
-        began_s = time.monotonic()
+    with socket.create_connection(("127.0.0.1", shop.served.port), timeout=PATIENCE_S) as connection:
         connection.sendall(raw.head("POST", target(shop, path), sent))
         connection.settimeout(pause_s)
         for byte in body:
@@ -51,26 +49,24 @@ def slow(
                 continue
             except OSError:
                 break
-        connection.settimeout(10)
-        return raw.read_reply(connection, "POST"), time.monotonic() - began_s
+        connection.settimeout(PATIENCE_S)
+        return raw.read_reply(connection, "POST")
 
 
 @pytest.mark.parametrize("pause_s", [0.05, 5.0], ids=["trickling", "stalled"])
 @pytest.mark.parametrize("path", ["", "/batch"])
 def test_a_body_that_does_not_come_whole_in_time_is_408(hasty: Workspace, pause_s: float, path: str) -> None:
     body = b'{"events":[' + GOOD.ljust(200) + b"]}" if path else GOOD.ljust(200)
-    reply, took_s = slow(hasty, hasty.sign(body), body, pause_s, path)
+    reply = slow(hasty, hasty.sign(body), body, pause_s, path)
     assert (reply.status, reply.code) == (408, "body_timeout")
-    assert TIMEOUT_S <= took_s < TIMEOUT_S + 1 if pause_s < 1 else took_s < 7
 
 
 @pytest.mark.parametrize("name", ["X-Nim-Timestamp", "X-Nim-Signature", "Content-Type"])
 def test_what_headers_can_decide_is_decided_before_the_body_is_read(hasty: Workspace, name: str) -> None:
     headers = hasty.sign(GOOD)
     del headers[name]
-    reply, took_s = slow(hasty, headers, GOOD, 0.3)
-    assert reply.status in (401, 415)
-    assert took_s < TIMEOUT_S
+    # Were the body waited for, it would be 408.
+    assert slow(hasty, headers, GOOD, 0.3).status in (401, 415)
 
 
 def test_a_body_that_says_it_is_too_long_is_refused_before_it_is_sent(hasty: Workspace) -> None:
@@ -123,7 +119,7 @@ def test_a_body_framed_twice_records_nothing(shop: Workspace, framing: bytes) ->
 def test_a_client_that_hangs_up_leaves_nothing_and_hurts_nobody(shop: Workspace) -> None:
     body = b'{"event_name":"lead","event_id":"hung-up"}'
     for sent in (0, 1, len(body) - 1):
-        with socket.create_connection(("127.0.0.1", shop.served.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", shop.served.port), timeout=PATIENCE_S) as connection:
             headers: list[raw.Header] = [("Host", "localhost"), ("Content-Length", str(len(body)))]
             connection.sendall(raw.head("POST", target(shop), [*headers, *shop.sign(body).items()]) + body[:sent])
     assert shop.post(lead("after-it")).status_code == 201
@@ -132,17 +128,14 @@ def test_a_client_that_hangs_up_leaves_nothing_and_hurts_nobody(shop: Workspace)
 
 def test_a_workspace_over_its_rate_is_429_after_403_and_before_400(data_dir_of_limits: Workspace) -> None:
     shop = data_dir_of_limits
-    codes = []
-    for _ in range(4):
-        response = shop.post_raw(b"{")
-        codes.append(response.json()["code"])
-        if response.status_code == 429:
-            assert int(response.headers["retry-after"]) >= 1
-    assert codes[0] == "json_malformed"
-    assert "rate_limited" in codes[1:]
+    with ThreadPoolExecutor(12) as threads:
+        responses = list(threads.map(lambda _: shop.post_raw(b"{"), range(12)))
+    assert {response.json()["code"] for response in responses} == {"json_malformed", "rate_limited"}
+    for response in responses:
+        assert response.status_code != 429 or int(response.headers["retry-after"]) >= 1
     assert shop.post_raw(GOOD, secret="nimsec_live_wrong").json()["code"] == "signature_mismatch"
     shop.served.run("workspace", "plan", shop.workspace_id, "--disable", "conversion_tracking")
-    time.sleep(1)
+    until(lambda: shop.post_raw(GOOD).status_code == 403)
     assert [shop.post_raw(GOOD).status_code for _ in range(4)] == [403] * 4
 
 
@@ -155,11 +148,14 @@ def data_dir_of_limits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wor
 
 
 def test_an_address_over_its_rate_is_429_before_everything(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with serving(tmp_path_factory.mktemp("address") / "data", address_rate_per_s="5") as served:
-        replies = [raw.send(served.port, "POST", "/api/conversions/callback/x", [], b"x" * 70_000) for _ in range(12)]
-        codes = [reply.code for reply in replies]
-        assert codes[0] == "body_too_large"
-        assert codes[-1] == "rate_limited"
-        assert int(replies[-1].header("retry-after") or 0) >= 1
+    with serving(tmp_path_factory.mktemp("address") / "data", address_rate_per_s="1") as served:
+
+        def post(_: int) -> raw.Reply:
+            return raw.send(served.port, "POST", "/api/conversions/callback/x", [], b"x" * 70_000)
+
+        with ThreadPoolExecutor(12) as threads:
+            replies = list(threads.map(post, range(12)))
+        assert {reply.code for reply in replies} == {"body_too_large", "rate_limited"}
+        assert all(int(r.header("retry-after") or 0) >= 1 for r in replies if r.code == "rate_limited")
         redirect = raw.send(served.port, "GET", "/nothing")
         assert redirect.status == 404

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
@@ -95,8 +95,7 @@ def tried(document: Body, method: str, path: str, mode: GenerationMode, send: Ca
     alone = {**document, "paths": {path: {method.lower(): operation}}}
 
     @settings(
-        max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        max_examples=EXAMPLES, database=None, derandomize=True, phases=[Phase.generate],
     )  # fmt: skip
     @given(schemathesis.openapi.from_dict(alone)[path][method].as_strategy(generation_mode=mode))
     def send_each(case: Case[Any]) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.patience import until
 from tests.stories.visitor import clicks, place, visit
 from tests.world import Body, Workspace, create_workspace, serving
 
-WITHIN_S = 1.5
 URL = "https://shop.example/landing"
 
 
@@ -43,13 +42,6 @@ def click(world: Workspace, link: Body, **headers: str) -> dict[str, Any]:
 def unique_clicks(world: Workspace, link: Body) -> int | None:
     told: int | None = world.get(f"/api/v1/links/{link['id']}/analytics").json()["totals"]["unique_clicks"]
     return told
-
-
-def soon(condition: Callable[[], bool]) -> None:
-    ends_s = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < ends_s
-        time.sleep(0.05)
 
 
 def test_a_visitor_is_one_hash_of_a_day_and_what_it_is_made_of_is_not_kept(shop: Workspace) -> None:
@@ -84,13 +76,13 @@ def test_a_change_of_privacy_holds_within_a_second_and_not_for_clicks_of_before(
     assert click(world, link)["visitor"] is not None
     changed = world.call("PATCH", f"/api/v1/links/{link['id']}", {"privacy": "strict"})
     assert changed.json()["link"]["privacy"] == "strict"
-    soon(lambda: click(world, link)["visitor"] is None)
+    until(lambda: click(world, link)["visitor"] is None)
     assert clicks(world, link)[0]["visitor"] is not None
     assert unique_clicks(world, link) is None
     assert world.call("PATCH", f"/api/v1/links/{link['id']}", {"privacy": None}).json()["link"]["privacy"] is None
-    soon(lambda: click(world, link)["visitor"] is not None)
+    until(lambda: click(world, link)["visitor"] is not None)
     choose(world, privacy="strict")
-    soon(lambda: click(world, link)["visitor"] is None)
+    until(lambda: click(world, link)["visitor"] is None)
     told = world.get(f"/api/v1/links/{link['id']}/history").json()["changes"]
     assert [(c["before"].get("privacy"), c["after"].get("privacy")) for c in told[:2]] == [
         ("strict", ""),

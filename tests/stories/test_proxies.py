@@ -49,7 +49,7 @@ def ask(
     given: list[raw.Header] = [("Host", "localhost"), ("Connection", "close")]
     if method == "POST":
         given.append(("Content-Length", str(len(body))))
-    with socket.create_connection((PROXY, served.port), timeout=15, source_address=(peer, 0)) as connection:
+    with socket.create_connection((PROXY, served.port), timeout=60, source_address=(peer, 0)) as connection:
         connection.sendall(raw.head(method, target, [*given, *headers]) + body)
         return raw.read_reply(connection, method)
 

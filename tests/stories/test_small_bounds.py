@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
 
+from tests.patience import until
 from tests.world import Served, Workspace, follow_on, sale, serving
 
 
@@ -17,12 +17,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def until_settled(world: Workspace, event_ids: list[str], status: str) -> None:
-    ends_s = time.monotonic() + 10
-    while time.monotonic() < ends_s:
-        if all(world.event(event_id)["settlement"]["status"] == status for event_id in event_ids):
-            return
-        time.sleep(0.1)
-    raise AssertionError([world.event(event_id)["settlement"] for event_id in event_ids])
+    until(lambda: all(world.event(event_id)["settlement"]["status"] == status for event_id in event_ids))
 
 
 def test_a_late_reversal_turns_all_the_sales_that_name_it(world: Workspace) -> None:
@@ -33,10 +28,7 @@ def test_a_late_reversal_turns_all_the_sales_that_name_it(world: Workspace) -> N
         world.post(follow_on("refund", f"F{number}", related_order_id=f"O{number}"))
     world.post(follow_on("reversal", "R", "90.00", related_event_id="X"))
     until_settled(world, [f"F{number}" for number in range(8)], "pending")
-    ends_s = time.monotonic() + 10
-    while world.event("X")["order"]["net"] != "90.00" and time.monotonic() < ends_s:
-        time.sleep(0.1)
-    assert world.event("X")["order"]["net"] == "90.00"  # 100 - 90, and 8 times 10 given back
+    until(lambda: world.event("X")["order"]["net"] == "90.00")  # 100 - 90, and 8 times 10 given back
 
 
 def test_a_crowded_order_settles_within_seconds(world: Workspace) -> None:

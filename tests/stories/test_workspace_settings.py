@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
 
 import httpx2
 import pytest
 
 from nimriz.base.tokens import Keyring
 from nimriz.installation import open_installation
+from tests.patience import until
 from tests.world import Body, Workspace
-
-WITHIN_S = 1.0
 
 
 def change(world: Workspace, **fields: object) -> httpx2.Response:
@@ -92,9 +90,7 @@ def test_a_new_window_is_in_the_tokens_of_a_second_later_and_not_in_those_of_bef
     link, own = world.link(), world.link(conversion_window_days=3)
     before = world.click(link["short_code"])
     change(world, conversion_window_days=5)
-    started_s = time.monotonic()
-    while window_days(installation.keyring, world.click(link["short_code"])) != 5:
-        assert time.monotonic() - started_s < WITHIN_S
+    until(lambda: window_days(installation.keyring, world.click(link["short_code"])) == 5)
     assert window_days(installation.keyring, before) == 30
     assert window_days(installation.keyring, world.click(own["short_code"])) == 3
 

@@ -19,7 +19,7 @@ from nimriz.web.memory import Memory
 from nimriz.web.metrics import Counters
 
 NOW_MS = 1_790_000_000_000
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 VAULT = Vault(b"a" * 32)
 URL = "https://shop.example/landing"
 

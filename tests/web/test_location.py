@@ -6,7 +6,7 @@ import json
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nimriz.base.errors import Refused
@@ -47,7 +47,7 @@ def stored(place: Place) -> links.Link:
     return place.link("launch")
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=300)
 @given(
     long_url=given_destination(),
     utm=UTM,

@@ -11,17 +11,23 @@ from dataclasses import fields
 import httpx2
 import pytest
 
-from nimriz.net import free_port
 from nimriz.web import metrics, operations
 from nimriz.web.metrics import Counters
+from tests.patience import PATIENCE_S
+from tests.ports import own_port
 
 Gauges = dict[str, tuple[str, object]]
+
+
+def get(url: str, **headers: str) -> httpx2.Response:
+    """Ask, with patience."""
+    return httpx2.get(url, headers=headers, timeout=PATIENCE_S)
 
 
 @contextmanager
 def listening(counters: Counters, gauges: Gauges) -> Iterator[str]:
     """Where the listener answers."""
-    port = free_port()
+    port = own_port()
     server, thread = operations.listen(metrics.application(counters, gauges), lambda _: False, "127.0.0.1", port)
     try:
         yield f"http://127.0.0.1:{port}/metrics"
@@ -33,7 +39,7 @@ def listening(counters: Counters, gauges: Gauges) -> Iterator[str]:
 
 def values(url: str) -> dict[str, float]:
     """Every metric of ours by its name."""
-    text = httpx2.get(url).text
+    text = get(url).text
     return {name: float(value) for name, value in re.findall(r"^nimriz_(\w+) (\S+)$", text, re.MULTILINE)}
 
 
@@ -44,7 +50,7 @@ def test_every_counter_is_told_with_its_name_its_value_and_a_sentence() -> None:
         setattr(counters, name, number)
     with listening(counters, {}) as url:
         assert values(url) == {f"{name}_total": float(number) for number, name in enumerate(names, 1)}
-        text = httpx2.get(url).text
+        text = get(url).text
     for f in fields(Counters):
         assert f"# HELP nimriz_{f.name}_total {f.metadata['help']}\n" in text
         assert f"# TYPE nimriz_{f.name}_total counter\n" in text
@@ -70,13 +76,13 @@ def test_every_gauge_is_asked_at_the_moment_of_reading() -> None:
         assert (told["clicks_queued"], told["signposts_remembered"]) == (3.0, 7.0)
         waiting.clear()
         assert values(url)["clicks_queued"] == 0.0
-        assert "# TYPE nimriz_clicks_queued gauge\n" in httpx2.get(url).text
-        assert "# HELP nimriz_clicks_queued Clicks that wait for the disk.\n" in httpx2.get(url).text
+        assert "# TYPE nimriz_clicks_queued gauge\n" in get(url).text
+        assert "# HELP nimriz_clicks_queued Clicks that wait for the disk.\n" in get(url).text
 
 
 def test_the_process_itself_is_told_too() -> None:
     with listening(Counters(), {}) as url:
-        text = httpx2.get(url).text
+        text = get(url).text
     for name in ("process_resident_memory_bytes", "process_open_fds", "python_info", "python_gc_collections_total"):
         assert re.search(rf"^{name}(\{{| )", text, re.MULTILINE), name
 

@@ -13,13 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nimriz.net import free_port
 from nimriz.store.db import StoreError
 from nimriz.web import metrics, operations
 from nimriz.web.metrics import Counters
 from nimriz.web.operations import listen
+from tests.patience import PATIENCE_S
+from tests.ports import own_port
 
 KNOWN = frozenset({"go.example.com", "xn--bcher-kva.example"})
+
+
+def get(url: str, **headers: str) -> httpx2.Response:
+    """Ask, with patience."""
+    return httpx2.get(url, headers=headers, timeout=PATIENCE_S)
 
 
 @contextmanager
@@ -27,7 +33,7 @@ def listening(
     may_have_certificate: Callable[[str], bool] = KNOWN.__contains__, host: str = "127.0.0.1"
 ) -> Iterator[int]:
     """The port on which it answers."""
-    port = free_port()
+    port = own_port()
     server, thread = listen(metrics.application(Counters(), {}), may_have_certificate, host, port)
     try:
         yield port
@@ -56,7 +62,7 @@ def url() -> Iterator[str]:
     ],
 )  # fmt: skip
 def test_a_proxy_is_told_whether_to_fetch_a_certificate(url: str, query: str, status: int) -> None:
-    assert httpx2.get(f"{url}/certificate?{query}").status_code == status
+    assert get(f"{url}/certificate?{query}").status_code == status
 
 
 @given(st.text(max_size=200))
@@ -70,10 +76,10 @@ def test_any_text_is_answered_and_only_known_names_have_a_certificate(text: str)
 
 
 def test_only_what_is_there_is_answered(url: str) -> None:
-    assert "nimriz_redirects_total 0.0" in httpx2.get(f"{url}/metrics").text
+    assert "nimriz_redirects_total 0.0" in get(f"{url}/metrics").text
     for path in ("/", "/metrics/", "/certificate/", "/favicon.ico", "/api/v1/whoami"):
-        assert httpx2.get(url + path).status_code == 404
-    assert httpx2.post(f"{url}/certificate?domain=go.example.com").status_code == 405
+        assert get(url + path).status_code == 404
+    assert httpx2.post(f"{url}/certificate?domain=go.example.com", timeout=PATIENCE_S).status_code == 405
 
 
 def test_a_store_that_cannot_be_read_gives_no_certificate() -> None:
@@ -81,7 +87,7 @@ def test_a_store_that_cannot_be_read_gives_no_certificate() -> None:
         raise StoreError("IOError")
 
     with listening(broken) as port:
-        assert httpx2.get(f"http://127.0.0.1:{port}/certificate?domain=go.example.com").status_code == 503
+        assert get(f"http://127.0.0.1:{port}/certificate?domain=go.example.com").status_code == 503
 
 
 @pytest.mark.parametrize(
@@ -105,15 +111,15 @@ def test_a_peer_from_elsewhere_is_refused_whatever_it_says_of_itself() -> None:
     with listening(host="0.0.0.0") as port:
         headers = {"Host": "127.0.0.1", "X-Forwarded-For": "127.0.0.1", "Remote-Addr": "127.0.0.1"}
         url = f"http://{own}:{port}"
-        assert httpx2.get(f"{url}/certificate?domain=go.example.com", headers=headers).status_code == 403
-        assert httpx2.get(f"{url}/metrics").status_code == 200
-        assert httpx2.get(f"http://127.0.0.1:{port}/certificate?domain=go.example.com").status_code == 200
+        assert get(f"{url}/certificate?domain=go.example.com", **headers).status_code == 403
+        assert get(f"{url}/metrics").status_code == 200
+        assert get(f"http://127.0.0.1:{port}/certificate?domain=go.example.com").status_code == 200
 
 
 def test_it_listens_on_ipv6_too() -> None:
     try:
         with listening(host="::1") as port:
-            assert httpx2.get(f"http://[::1]:{port}/certificate?domain=go.example.com").status_code == 200
+            assert get(f"http://[::1]:{port}/certificate?domain=go.example.com").status_code == 200
     except OSError:
         pytest.skip("this machine has no IPv6")
 
@@ -123,5 +129,5 @@ def test_whoever_hangs_up_leaves_nothing_behind(url: str, capfd: pytest.CaptureF
     for sent in (b"", b"GET /certif", b"\x00\xff\r\n\r\n", b"GET /certificate?domain=go.example.com HTTP/1.1\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(sent)
-    assert httpx2.get(f"{url}/certificate?domain=go.example.com").status_code == 200
+    assert get(f"{url}/certificate?domain=go.example.com").status_code == 200
     assert "Traceback" not in capfd.readouterr().err
