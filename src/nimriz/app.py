@@ -34,6 +34,7 @@ from nimriz.store.db import Database, StoreError, Tx
 from nimriz.web import metrics, operations
 from nimriz.web.api import app as api
 from nimriz.web.api.desk import Desk
+from nimriz.web.assignments import Assignments
 from nimriz.web.body import Bodies
 from nimriz.web.clicklog import ClickLog
 from nimriz.web.conversions import Conversions
@@ -45,6 +46,7 @@ from nimriz.web.lookups import Lookups
 from nimriz.web.memory import Memory
 from nimriz.web.metrics import Counters
 from nimriz.web.redirect import Redirect
+from nimriz.web.traits import TraitReader
 from nimriz.web.turnstile import Turnstile
 from nimriz.web.visitor import VisitorReader
 
@@ -106,7 +108,8 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         def skipped(count: int) -> None:
             counters.agents_skipped += count
 
-        logbook = Logbook(logs.own, Agents(), places, days, skipped)
+        agents = Agents()
+        logbook = Logbook(logs.own, agents, places, days, skipped)
         stack.callback(logbook.close)
         click_log = ClickLog(
             logbook, counters, wait_ms_max=settings.click_wait_ms_max,
@@ -139,7 +142,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         stack.callback(lookups.close)
         watching = asyncio.create_task(lookups.watch(settings.domain_recheck_s * 1000))
         stack.callback(watching.cancel)
-        feed = Feed(logs.all, clock.now_ms)
+        feed = Feed(records, logs.all, clock.now_ms)
         # The server waits for answers that are under way, and a stream would be for ever.
         on_stop(feed.close)
         gauges: dict[str, tuple[str, object]] = {
@@ -190,7 +193,8 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             installation.hosts,
             memory,
             Redirect(
-                memory, installation.keyring, click_log, gate, turnstile, visitors, clock, counters,
+                memory, installation.keyring, click_log, gate, turnstile, visitors,
+                TraitReader(agents, places), Assignments(installation.vault, plain_host), clock, counters,
                 signals_honoured=settings.privacy_signals,
             ),
             Conversions(

@@ -125,7 +125,7 @@ def test_earlier_verdicts_stand_with_their_dates() -> None:
         ledger.record([back("e", 5, of="s")])
         ledger.record([sale("s")])
         found = explained(ledger, "e")
-    assert [(verdict.status, verdict.reason) for _, verdict in found.verdicts] == [
+    assert [(verdict.status, verdict.reason) for _, verdict, _ in found.verdicts] == [
         ("attributed", ""),
         ("pending", "related_pending"),
     ]

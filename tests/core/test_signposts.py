@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from nimriz.core import domains, entitlements, links, signposts, workspaces
+from nimriz.core import domains, entitlements, links, targets, workspaces
 from nimriz.core.links import Link
-from nimriz.core.signposts import Signpost, compile_signpost, key_of
+from nimriz.core.signposts import Signpost, compile_signpost
+from nimriz.core.targets import key_of
 from tests.laws.ledger import NOW_MS, opened
 
 URL = "https://shop.example/landing"
@@ -48,8 +49,8 @@ def signpost(long_url: str = URL, plan: str = "enterprise", flag: bool = True, *
 )
 def test_the_token_stands_between_the_bytes_that_were_there(long_url: str, before: str, after: str) -> None:
     found = signpost(long_url)
-    assert (found.head + found.separator, found.fragment) == (before.encode(), after.encode())
-    assert found.destination == long_url.encode()
+    assert (found.own.head + found.own.separator, found.own.fragment) == (before.encode(), after.encode())
+    assert found.own.destination == long_url.encode()
 
 
 def test_a_link_tracks_when_it_asks_for_it_and_plan_and_flag_allow_it() -> None:
@@ -72,7 +73,7 @@ def test_a_link_that_is_not_active_is_disabled() -> None:
 def suppressed(long_url: str, append_policy: str) -> str | None:
     """Why nothing is appended."""
     link = Link("", "w", "d", "s", long_url, "", "[]", "active", None, 302, 1, None, append_policy, 0, 0, 0)
-    return signposts.token_suppression(link)
+    return targets.token_suppression(link)
 
 
 def test_append_anyway_lifts_what_the_destination_means_and_not_what_does_not_fit() -> None:
@@ -82,13 +83,13 @@ def test_append_anyway_lifts_what_the_destination_means_and_not_what_does_not_fi
     assert suppressed(SIGNED, "never") == "owner"
     assert suppressed(URL + "?nim_ct=x", "always") == "already_present"
     assert suppressed("https://shop.example/" + "a" * 8_150, "always") == "too_long"
-    assert signpost(SIGNED).suppression == "signed_aws"
-    assert signpost(SIGNED, append_policy="always").suppression == ""
+    assert signpost(SIGNED).own.suppression == "signed_aws"
+    assert signpost(SIGNED, append_policy="always").own.suppression == ""
 
 
 def test_the_keys_that_a_destination_has_are_known_decoded() -> None:
     query = "?utm%5Fsource=x&a=1&b&&c+d=2#e=1"
-    assert signpost(URL + query, forward_query=1).own_keys == {b"utm_source", b"a", b"b", b"c d"}
-    assert signpost(URL + query).own_keys == frozenset()
+    assert signpost(URL + query, forward_query=1).own.own_keys == {b"utm_source", b"a", b"b", b"c d"}
+    assert signpost(URL + query).own.own_keys == frozenset()
     assert key_of(b"%6e%69m_ct=x=y") == b"nim_ct"
     assert key_of(b"") == b""

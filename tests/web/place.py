@@ -116,7 +116,7 @@ class Place:
     async def leads_to(self, memory: Memory, slug: str) -> bytes | None:
         """Where a slug leads, as the redirect finds out: from memory, or else read."""
         signpost = memory.signposts.get((self.domain.domain_id, slug)) or await memory.signpost(self.domain, slug)
-        return None if signpost is None else signpost.destination
+        return None if signpost is None else signpost.own.destination
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:

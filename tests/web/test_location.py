@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from nimriz.base.errors import Refused
 from nimriz.base.tokens import TOKEN_CHARS
 from nimriz.base.urls import DESTINATION_BYTES_MAX, UTM_NAMES, utm_addition
-from nimriz.core import destinations, drafts, links
+from nimriz.core import departures, destinations, drafts, links
 from nimriz.core.drafts import LinkFields
-from nimriz.core.signposts import Signpost, compile_signpost, key_of
+from nimriz.core.signposts import Signpost, compile_signpost
+from nimriz.core.targets import key_of
 from nimriz.store.db import Tx
-from nimriz.web import redirect
 from tests.web.place import NOW_MS, Place
 
 UTC = ZoneInfo("UTC")
@@ -82,7 +82,7 @@ def test_the_location_begins_with_the_bytes_that_were_stored(
     assert len(location) <= DESTINATION_BYTES_MAX
     middle = location[len(before) : len(location) - len(hash_sign + fragment)]
     assert b"#" not in middle
-    if signpost.suppression:
+    if signpost.own.suppression:
         assert middle == b""
         return
     assert (TOKEN in middle) == appended
@@ -110,5 +110,5 @@ def compiled(place: Place, link: links.Link) -> Signpost:
 
 def sent(signpost: Signpost, query: bytes, tokens: bool) -> tuple[bytes, bool]:
     """What the redirect makes of a signpost and a visitor's query."""
-    _, forwarded = redirect._read_query(signpost, query)
-    return redirect._location(signpost, forwarded, TOKEN if tokens and not signpost.suppression else b"")
+    _, forwarded = departures.read_query(signpost, signpost.own, query)
+    return departures.location(signpost.own, forwarded, TOKEN if tokens and not signpost.own.suppression else b"")

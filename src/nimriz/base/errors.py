@@ -78,6 +78,20 @@ CODES: dict[str, Code] = {
         422, "Destination invalid", "Send an absolute http(s) URL without credentials, at most 8,192 bytes."
     ),
     "destination_blocked": Code(422, "Destination blocked", "Short links may not lead to this host."),
+    "experiment_not_found": Code(404, "Experiment not found", "This link has no experiment with this id."),
+    "experiment_state": Code(
+        409, "Experiment in another state", "This cannot be done in the state of the experiment, which `state` names."
+    ),
+    "experiment_started": Code(
+        409, "Experiment started", "Variants of a started experiment stay as they are; names and weights may change."
+    ),
+    "experiment_running": Code(409, "Experiment running", "Stop the experiment before you take it off the list."),
+    "variant_not_found": Code(404, "Variant not found", "This experiment has no variant with this key."),
+    "variant_key_taken": Code(
+        409, "Variant key taken", "Another experiment of the link has or had this key; choose another, or none."
+    ),
+    "precondition_required": Code(428, "Precondition required", "Send If-Match with the ETag of the list you read."),
+    "precondition_failed": Code(412, "Precondition failed", "It was changed since you read it; read it again."),
     "quota_exceeded": Code(403, "Quota exceeded", "The workspace holds as many of these as it may."),
     "internal_error": Code(500, "Internal error", "Our fault. The support reference finds it in the log."),
 }
@@ -88,6 +102,14 @@ FIELD_CODES: dict[str, str] = {
     "field_missing": "This field is needed.",
     "field_type": "This field has another type.",
     "field_length": "This is too short or too long.",
+    "value_unknown": "No visitor can have this value.",
+    "in_or_not_in": "Send one of in and not_in, with a value at least.",
+    "window_empty": "This begins at its end, or after it.",
+    "weights_sum": "Weights are whole percents and sum to 100.",
+    "rule_unknown": "This list has no such rule of this kind; leave id out for a new one.",
+    "key_repeated": "Each key stands once.",
+    "destination_refused": "This is the destination that code is about.",
+    "app_id_malformed": "The prefix and the bundle identifier, such as ABCDE12345.com.example.app.",
     "host_malformed": "A host name such as go.example.com, without scheme, port or path.",
     "timezone_unknown": "An IANA time zone such as Europe/Berlin.",
     "instant_malformed": "ISO 8601, such as 2026-11-30T12:00:00Z.",

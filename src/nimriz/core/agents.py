@@ -77,6 +77,11 @@ _APPS = {
     "slack": "Slack", "threads ": "Threads", "barcelona ": "Threads", "kakaotalk": "Kakao Talk", "naver(": "NAVER",
 }  # fmt: skip
 
+SYSTEM_NAMES = tuple(sorted({*_SYSTEMS.values(), OTHER}))
+"""Every system that an agent can have."""
+BROWSER_NAMES = tuple(sorted({*_BROWSERS.values(), *_APPS.values(), OTHER}))
+"""Every browser that an agent can have."""
+
 _DEVICES: tuple[tuple[Device, re.Pattern[str]], ...] = (
     ("console", re.compile(r"playstation|nintendo|xbox|\bwii|sega")),
     ("tv", re.compile(
@@ -101,6 +106,11 @@ def _parser() -> Resolver:
     browsers, systems, _ = load_builtins()
     # The device is read from a few words below: the parser's hundreds of models would cost more than all the rest.
     return Resolver((browsers, systems, []))
+
+
+def prepare() -> None:
+    """Make the parser, which takes a second, so that no visitor need wait for it."""
+    read(b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
 
 
 def read(user_agent: bytes) -> Agent:

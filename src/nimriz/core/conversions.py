@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from nimriz.core import attribution, ledger, persons, settlement
+from nimriz.core import attribution, decisions, ledger, persons, settlement
 from nimriz.core.attribution import Verdict
 from nimriz.core.ledger import Outcome
 from nimriz.core.mode import Mode, by_mode
@@ -20,13 +20,14 @@ _ALL = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """One event as it stands."""
+    """One event as it stands. `variant` is the key of its click's variant, '' for none."""
 
     mode: Mode
     outcome: Outcome
     readable: Readable
     verdict: Verdict
     settlement: Settlement | None
+    variant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,8 @@ def _conversion(tx: Tx, mode: Mode, vault: Vault, outcome: Outcome, verdict: Ver
     if outcome.is_follow_on:
         settled = settlement.standing(tx, mode, outcome.workspace_id, outcome.event_id)
         settled = None if settled == settlement.NO_MONEY else settled
-    return Conversion(mode, outcome, readable, verdict, settled)
+    variant = decisions.variant_key(tx, verdict.link_id, verdict.decision)
+    return Conversion(mode, outcome, readable, verdict, settled, variant)
 
 
 def order_of(tx: Tx, mode: Mode, sale: Outcome) -> Order | None:

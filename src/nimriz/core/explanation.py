@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nimriz.core import attribution, conversions, settlement
+from nimriz.core import attribution, conversions, decisions, settlement
 from nimriz.core.attribution import TokenReader, Verdict
 from nimriz.core.conversions import Conversion
 from nimriz.core.hearing import Hearing
@@ -25,11 +25,14 @@ FOLLOW_ONS_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One event as it stands, the steps to it, and every verdict and settlement with its date, the newest first."""
+    """One event as it stands, the steps to it, and every verdict and settlement with its date, the newest first.
+
+    A verdict comes with the key of its click's variant, '' for none.
+    """
 
     conversion: Conversion
     steps: Trace
-    verdicts: list[tuple[int, Verdict]]
+    verdicts: list[tuple[int, Verdict, str]]
     settlements: list[tuple[int, Settlement | None]]
     reproduced: bool
 
@@ -48,7 +51,7 @@ def explain(
     return Explanation(
         conversion,
         steps,
-        verdicts,
+        [(judged_at_ms, one, decisions.variant_key(tx, one.link_id, one.decision)) for judged_at_ms, one in verdicts],
         [(judged_at_ms, None if stood == NO_MONEY else stood) for judged_at_ms, stood in settlements],
         reproduced=(verdict, settled) == (conversion.verdict, conversion.settlement),
     )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_id
-from nimriz.core import attribution, ledger, persons
+from nimriz.core import attribution, decisions, ledger, persons
 from nimriz.core.attribution import Click, TokenReader, Verdict
 from nimriz.core.claim import Claim
 from nimriz.core.claims import differences
@@ -36,13 +36,14 @@ class Authentic(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """What stands for an event after its claim was heard."""
+    """What stands for an event after its claim was heard. `variant` is the key of its click's variant, '' for none."""
 
     mode: Mode
     outcome: Outcome
     readable: Readable
     verdict: Verdict
     settlement: Settlement | None
+    variant: str
     duplicate: bool = False
     differences: tuple[str, ...] = ()
 
@@ -67,6 +68,7 @@ class Intake:
     _holders: dict[str, str] = field(default_factory=dict)
     _clicks: dict[str, Click | str] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
+    _variants: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def record(self, batch: Sequence[Authentic]) -> list[Answer]:
         """Record the claims; the answers are in the same order."""
@@ -167,9 +169,15 @@ class Intake:
             readable = Readable(claim.external_id, claim.metadata)
             outcome = self._outcomes[event_id]
             verdict, settled = hearing.verdict(event_id), hearing.settlement(outcome)
-            return Recorded(self.mode, outcome, readable, verdict, settled)
+            return Recorded(self.mode, outcome, readable, verdict, settled, self._variant(verdict))
         outcome = self._stored.get(event_id) or self._outcomes[event_id]
         readable = persons.read(self.tx, self.mode, self.vault, self.workspace_id, event_id, outcome.person_id)
         verdict, settled = hearing.verdict(event_id), hearing.settlement(outcome)
-        repeat = Recorded(self.mode, outcome, readable, verdict, settled, duplicate=True)
+        repeat = Recorded(self.mode, outcome, readable, verdict, settled, self._variant(verdict), duplicate=True)
         return repeat._replace(differences=differences(claim, outcome, readable))
+
+    def _variant(self, verdict: Verdict) -> str:
+        pair = verdict.link_id, verdict.decision
+        if pair not in self._variants:
+            self._variants[pair] = decisions.variant_key(self.tx, *pair)
+        return self._variants[pair]

@@ -70,6 +70,7 @@ class Vault(Box):
         self._lookup_root = _derive(master_key, b"lookup")
         self._key_root = _derive(master_key, b"api-key")
         self._unlock_root = _derive(master_key, b"unlock")
+        self._assignment_root = _derive(master_key, b"assignment")
         self.check_value = _derive(master_key, b"check")
 
     def person(self, salt: bytes) -> PersonKey:
@@ -89,6 +90,10 @@ class Vault(Box):
         """What proves that somebody knew the password of a link, until an instant; with another hash it is another."""
         message = f"{link_id}\0{password_hash}\0{expires_s}".encode()
         return hmac.digest(self._unlock_root, message, "sha256")
+
+    def assignment_proof(self, link_id: str, numbers: bytes) -> bytes:
+        """What proves that we gave these decision numbers of a link, in a cookie."""
+        return hmac.digest(self._assignment_root, f"{link_id}\0".encode() + numbers, "sha256")
 
 
 def _derive(master_key: bytes, purpose: bytes) -> bytes:

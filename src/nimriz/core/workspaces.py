@@ -14,7 +14,10 @@ Privacy = Literal["standard", "strict"]
 
 
 class Workspace(NamedTuple):
-    """One tenant. `timezone` is an IANA name; `privacy` is 'standard' or 'strict'."""
+    """One tenant. `timezone` is an IANA name; `privacy` is 'standard' or 'strict'.
+
+    `sticky_cookie` is 1 where a cookie may keep which variant of an experiment a visitor was shown.
+    """
 
     workspace_id: str
     name: str
@@ -24,6 +27,7 @@ class Workspace(NamedTuple):
     created_at_ms: int
     privacy: str = "standard"
     privacy_suppresses_token: int = 0
+    sticky_cookie: int = 0
 
 
 _COLUMNS = ", ".join(Workspace._fields)
@@ -59,13 +63,14 @@ def update(tx: Tx, workspace: Workspace, now_ms: int) -> Workspace:
     """Store a workspace's name and choices; every process knows within a second."""
     tx.run(
         "update workspaces set name = :name, timezone = :timezone, privacy = :privacy, "
-        "privacy_suppresses_token = :privacy_suppresses_token, "
+        "privacy_suppresses_token = :privacy_suppresses_token, sticky_cookie = :sticky_cookie, "
         "conversion_window_days = :conversion_window_days where workspace_id = :workspace_id",
         {
             "name": workspace.name,
             "timezone": workspace.timezone,
             "privacy": workspace.privacy,
             "privacy_suppresses_token": workspace.privacy_suppresses_token,
+            "sticky_cookie": workspace.sticky_cookie,
             "conversion_window_days": workspace.conversion_window_days,
             "workspace_id": workspace.workspace_id,
         },

@@ -15,8 +15,9 @@ from functools import partial
 import structlog
 
 from nimriz.base.errors import Refused
-from nimriz.core import click_list, clicks
+from nimriz.core import click_list, clicks, decisions
 from nimriz.core.click_list import Asked, Listed
+from nimriz.core.decisions import Decided
 from nimriz.store.db import Database, StoreError
 from nimriz.web import wire
 from nimriz.web.http import encode
@@ -34,6 +35,9 @@ _RETRY_AFTER_S = 30
 _PART_BYTES = 32_768
 
 log = structlog.get_logger()
+
+Landed = tuple[Listed, Decided | None]
+"""A click, and what its decision number means; None for the link itself."""
 
 
 class Listener:
@@ -58,10 +62,10 @@ class Listener:
             and click.click_id not in self._told_before
         )
 
-    def catch_up(self, missed: list[Listed]) -> None:
+    def catch_up(self, missed: list[Landed]) -> None:
         """Tell of clicks that landed before."""
-        self._told_before = {click.click_id for click in missed}
-        self._put([_told(click) for click in missed])
+        self._told_before = {click.click_id for click, _ in missed}
+        self._put([_told(click, decided) for click, decided in missed])
 
     def tell(self, told: list[bytes]) -> None:
         """Let clicks wait for the listener, or the listener go when too much waits already."""
@@ -94,7 +98,8 @@ class Listener:
 class Feed:
     """The listeners of a process. Use from the event loop only."""
 
-    def __init__(self, click_logs: Callable[[], list[Database]], now_ms: Callable[[], int]) -> None:
+    def __init__(self, records: Database, click_logs: Callable[[], list[Database]], now_ms: Callable[[], int]) -> None:
+        self._records = records
         self._click_logs = click_logs
         self._now_ms = now_ms
         self._listeners: list[Listener] = []
@@ -150,10 +155,16 @@ class Feed:
     def _newest(self) -> dict[Database, int]:
         return {log_file: log_file.read(clicks.newest) for log_file in self._click_logs()}
 
-    def _missed(self, workspace_id: str, link_id: str, after_id: str, now_ms: int) -> list[Listed]:
+    def _missed(self, workspace_id: str, link_id: str, after_id: str, now_ms: int) -> list[Landed]:
         asked = Asked(workspace_id, now_ms - BACKLOG_MS, now_ms + BACKLOG_MS, link_id)
         found = click_list.page(self._click_logs(), asked, BACKLOG_CLICKS_MAX).clicks
-        return [click for click in reversed(found) if click.click_id > after_id]
+        return self._decided([click for click in reversed(found) if click.click_id > after_id])
+
+    def _decided(self, found: list[Listed]) -> list[Landed]:
+        """Clicks with what their decision numbers mean; the records are asked for that only where rules decided."""
+        pairs = {(click.link_id, click.decision) for click in found if click.decision}
+        named = self._records.read(lambda tx: decisions.named(tx, pairs)) if pairs else {}
+        return [(click, named.get((click.link_id, click.decision))) for click in found]
 
     async def _poll(self) -> None:
         """Read what is new, for as long as somebody listens."""
@@ -171,9 +182,10 @@ class Feed:
             if not more:
                 await asyncio.sleep(POLL_S)
 
-    def _read(self) -> tuple[list[Listed], bool]:
+    def _read(self) -> tuple[list[Landed], bool]:
         """The next clicks of every log, and whether there are more of them."""
         found: list[Listed] = []
+        read_to: dict[Database, int] = {}
         more = False
         waited_for_ms = self._now_ms() - PATIENCE_MS
         for log_file in self._click_logs():
@@ -183,22 +195,24 @@ class Feed:
                 if not click.agent and click.clicked_at_ms > waited_for_ms:
                     more = False
                     break
-                self._read_to[log_file] = click.seq
+                read_to[log_file] = click.seq
                 found.append(click)
-        return sorted(found, key=lambda click: click.click_id), more
+        landed = self._decided(sorted(found, key=lambda click: click.click_id))
+        self._read_to |= read_to
+        return landed, more
 
-    def _tell(self, landed: Iterable[Listed]) -> None:
+    def _tell(self, landed: Iterable[Landed]) -> None:
         told: dict[Listener, list[bytes]] = {}
-        for click in landed:
+        for click, decided in landed:
             wanted = [listener for listener in self._listeners if listener.wants(click)]
             if wanted:
-                frame = _told(click)
+                frame = _told(click, decided)
                 for listener in wanted:
                     told.setdefault(listener, []).append(frame)
         for listener, frames in told.items():
             listener.tell(frames)
 
 
-def _told(click: Listed) -> bytes:
+def _told(click: Listed, decided: Decided | None) -> bytes:
     """One click as a server-sent event; JSON of ours holds no line break."""
-    return b"event: click\nid: %s\ndata: %s\n\n" % (click.click_id.encode(), encode(wire.click(click)))
+    return b"event: click\nid: %s\ndata: %s\n\n" % (click.click_id.encode(), encode(wire.click(click, decided)))

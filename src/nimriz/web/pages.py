@@ -1,13 +1,14 @@
 """The small pages that a visitor sees when a short link does not lead on, or not yet.
 
 One sheet of style, inside the page and named by its hash in the policy, so that nothing else is loaded and nothing
-else runs. A page carries no word that a visitor or an owner wrote.
+else runs. A page shows no word that a visitor or an owner wrote.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from html import escape
 
 from nimriz.web.http import NO_STORE, REFERRER_POLICY, Headers
 
@@ -27,12 +28,15 @@ h1 { font-size: 1.375rem; line-height: 1.25; margin: 0 0 .5rem; text-wrap: balan
 p { margin: 0; color: var(--soft); text-wrap: balance }
 form { margin-top: 1.5rem; text-align: start }
 label { display: block; font-weight: 600; margin-bottom: .375rem }
-input, button { width: 100%; min-height: 2.875rem; padding: .625rem .875rem; font: inherit; border-radius: .625rem }
+input, button, .button { width: 100%; min-height: 2.875rem; padding: .625rem .875rem; font: inherit;
+  border-radius: .625rem }
 input { color: inherit; background: transparent; border: 1px solid var(--line) }
 input[aria-invalid] { border-color: var(--wrong) }
-button { margin-top: 1rem; font-weight: 600; color: var(--on-mark); background: var(--mark); border: 0;
+button, .button { margin-top: 1rem; font-weight: 600; color: var(--on-mark); background: var(--mark); border: 0;
   cursor: pointer }
-button:hover { filter: brightness(1.08) }
+.button { display: block; text-decoration: none; margin-bottom: 1rem }
+a { color: var(--mark) }
+button:hover, .button:hover { filter: brightness(1.08) }
 :focus-visible { outline: 3px solid var(--mark); outline-offset: 2px }
 [role=alert] { margin-top: 1.25rem; padding: .625rem .875rem; border-radius: .625rem; text-align: start;
   color: var(--wrong); background: var(--wrong-ground) }
@@ -71,14 +75,28 @@ spellcheck="false"{described}>
 <button type="submit">Continue</button>
 </form>"""
 
+_APP = """
+<a class="button" id="open" href="{link}">Open the app</a>
+<a id="other" href="{fallback}">Go on without the app</a>
+<script>{script}</script>"""
+# An app that opens hides this page; where none is installed nothing happens, and the visitor is led on.
+_OPEN = """const open = document.getElementById("open"), other = document.getElementById("other");
+const wait = setTimeout(() => { if (!document.hidden) location.replace(other.href) }, 1500);
+document.addEventListener("visibilitychange", () => clearTimeout(wait));
+location.href = open.href;"""
+
 
 def _policy() -> bytes:
     # No form-action: Chromium asks it of every redirect after a form, so it would have to name all destinations.
     # The icon is the browser's own wish.
-    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
     return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; style-src {_named(_STYLE)}; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
     ).encode("ascii")
+
+
+def _named(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+    return f"'sha256-{digest}'"
 
 
 HEADERS: Headers = [
@@ -89,6 +107,11 @@ HEADERS: Headers = [
     REFERRER_POLICY,
 ]
 """What every one of these pages is sent with."""
+APP_HEADERS: Headers = [
+    (name, value + f"; script-src {_named(_OPEN)}".encode("ascii") if name == b"content-security-policy" else value)
+    for name, value in HEADERS
+]
+"""What the page that opens an app is sent with: it is the only one that has a script."""
 
 
 def _page(title: str, text: str, mark: str = _LINK, more: str = "") -> bytes:
@@ -101,6 +124,12 @@ def password(slug: str, wrong: str = "") -> bytes:
     alert = _ALERT.format(text=wrong) if wrong else ""
     form = _FORM.format(slug=slug, described=' aria-invalid="true" aria-describedby="wrong"' if wrong else "")
     return _page("This link is protected", "Whoever gave it to you knows the password.", _LOCK, alert + form)
+
+
+def app(link: str, fallback: str) -> bytes:
+    """The page that opens an app by its address, and leads to `fallback` where there is no such app."""
+    more = _APP.format(link=escape(link), fallback=escape(fallback), script=_OPEN)
+    return _page("Opening the app", "If nothing happens, choose how to go on.", _LINK, more)
 
 
 NOT_FOUND = _page("This link leads nowhere", "It may have been mistyped, or removed since.")

@@ -9,44 +9,36 @@ disabled, forwarding, the click recorded, the answer (section 2 of the wire cont
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
 
 from nimriz.base.clock import Clock
 from nimriz.base.ids import to_text, uuid7_bytes
 from nimriz.base.tokens import Keyring
-from nimriz.base.urls import DESTINATION_BYTES_MAX
-from nimriz.core.clicks import LABEL_BYTES_MAX, Click
+from nimriz.core.clicks import Click
 from nimriz.core.crawlers import is_declared_crawler
+from nimriz.core.departures import location, read_query, why_no_token
 from nimriz.core.domains import Domain
 from nimriz.core.logbook import Arrival
-from nimriz.core.signposts import Signpost, key_of
+from nimriz.core.referrers import host_of
+from nimriz.core.routing import decide
+from nimriz.core.signposts import Signpost
 from nimriz.core.slugs import is_slug
+from nimriz.core.targets import Target
 from nimriz.store.db import StoreError
 from nimriz.web import pages
+from nimriz.web.assignments import NONE, Assignments
 from nimriz.web.clicklog import ClickLog
 from nimriz.web.gate import Gate
-from nimriz.web.http import NO_STORE, REFERRER_POLICY, Message, Receive, Scope, Send, answer
+from nimriz.web.http import NO_STORE, REFERRER_POLICY, Headers, Message, Receive, Scope, Send, answer
 from nimriz.web.memory import Memory
 from nimriz.web.metrics import Counters
+from nimriz.web.traits import TraitReader
 from nimriz.web.turnstile import Turnstile
-from nimriz.web.visitor import VisitorReader
+from nimriz.web.visitor import Visitor, VisitorReader
 
 _PATH_BYTES_MAX = 2_048
-_PAIRS_MAX = 200
 _NO_BODY = (b"content-length", b"0")
 _NOTHING_MORE: Message = {"type": "http.response.body", "body": b""}
-_CLICK = "short_link_click"
-_NEVER_FORWARDED = frozenset({b"nim_ct", b"nr", b"p"})
-_UTM = {b"utm_source": 0, b"utm_medium": 1, b"utm_campaign": 2, b"utm_term": 3, b"utm_content": 4}
-
-
-class Seen(NamedTuple):
-    """What the visitor's query, and else the link, tells of the click."""
-
-    touch_type: str
-    placement: str
-    utm: tuple[str, ...]
+_NOTHING_KEPT: Headers = []
 
 
 class Redirect:
@@ -60,6 +52,8 @@ class Redirect:
         gate: Gate,
         turnstile: Turnstile,
         visitors: VisitorReader,
+        traits: TraitReader,
+        assignments: Assignments,
         clock: Clock,
         counters: Counters,
         *,
@@ -72,6 +66,8 @@ class Redirect:
         self._gate = gate
         self._turnstile = turnstile
         self._visitors = visitors
+        self._traits = traits
+        self._assignments = assignments
         self._signals_honoured = signals_honoured
         self._clock = clock
         self._counters = counters
@@ -83,7 +79,7 @@ class Redirect:
         signpost = self._signposts.get((domain.domain_id, scope["raw_path"][1:].decode("latin-1")))
         if signpost is None or signpost.hindered or scope["method"] not in ("GET", "HEAD") or not domain.ready:
             return self._find(scope, receive, send, domain)
-        return self._send_on(scope, send, signpost)
+        return self._send_on(scope, send, domain, signpost)
 
     async def _find(self, scope: Scope, receive: Receive, send: Send, domain: Domain) -> None:
         try:
@@ -103,7 +99,7 @@ class Redirect:
         if signpost is None:
             await self._nowhere(send, domain.root_url if scope["raw_path"] == b"/" else domain.not_found_url)
         elif not signpost.hindered or await self._leads_on(scope, send, domain, signpost):
-            await self._send_on(scope, send, signpost)
+            await self._send_on(scope, send, domain, signpost)
 
     async def _hear(self, scope: Scope, receive: Receive, send: Send, domain: Domain) -> None:
         """Answer what is neither GET nor HEAD: passwords are posted, nothing else."""
@@ -160,20 +156,29 @@ class Redirect:
         else:
             await answer(send, status, page, pages.HEADERS)
 
-    async def _send_on(self, scope: Scope, send: Send, signpost: Signpost) -> None:
+    async def _send_on(self, scope: Scope, send: Send, domain: Domain, signpost: Signpost) -> None:
         now_ms = self._clock.now_ms()
         query: bytes = scope["query_string"]
-        seen, forwarded = _read_query(signpost, query) if query else (Seen(_CLICK, "", signpost.utm), b"")
-        if scope["method"] == "HEAD":
-            await send(_found(signpost.status_code, _location(signpost, forwarded, b"")[0]))
-            await send(_NOTHING_MORE)
-            return
         visitor = self._visitors.read(scope)
-        crawler = is_declared_crawler(visitor.user_agent)
         strict = signpost.strict or (self._signals_honoured and (visitor.dnt or visitor.gpc))
+        target, kept = signpost.own, _NOTHING_KEPT
+        if signpost.rules is not None:
+            target, kept = self._decide(scope, domain, signpost, visitor, now_ms, strict=strict)
+            if target.stopped:
+                await self._nowhere(send, "", page=pages.TAKEN_DOWN)
+                return
+        seen, forwarded = read_query(signpost, target, query)
+        if scope["method"] == "HEAD":
+            await _leave(send, signpost, target, location(target, forwarded, b"")[0], _NOTHING_KEPT, looks=True)
+            return
+        crawler = is_declared_crawler(visitor.user_agent)
         click_id = uuid7_bytes(now_ms)
-        token, reason = self._token(signpost, click_id, crawler, strict or visitor.gpc)
-        location, appended = _location(signpost, forwarded, token)
+        reason = why_no_token(signpost, target, crawler=crawler, private=strict or visitor.gpc)
+        token = b""
+        if reason is None:
+            minted = self._keyring.mint(click_id, signpost.link_key, signpost.window_days, target.decision)
+            token = b"nim_ct=" + minted.encode("ascii")
+        place, appended = location(target, forwarded, token)
         if token and not appended:
             reason = "too_long"
         click = Click(
@@ -182,14 +187,14 @@ class Redirect:
             signpost.link_id,
             signpost.domain_id,
             now_ms,
-            0,
+            target.decision,
             int(signpost.tracked),
-            reason,
+            reason or "",
             int(crawler),
-            signpost.destination_host,
+            target.host,
             seen.touch_type,
             seen.placement,
-            _host_of(visitor.referrer) if visitor.referrer else "",
+            host_of(visitor.referrer),
             *seen.utm,
         )
         arrival = Arrival(
@@ -207,93 +212,42 @@ class Redirect:
         counters.redirects += 1
         counters.tokens_appended += appended
         counters.tokens_suppressed += bool(reason)
-        await send(_found(signpost.status_code, location))
-        await send(_NOTHING_MORE)
+        await _leave(send, signpost, target, place, kept)
 
-    def _token(self, signpost: Signpost, click_id: bytes, crawler: bool, private: bool) -> tuple[bytes, str]:
-        """The parameter to append, or the reason why there is none ('' when the link does not track)."""
-        if not signpost.tracked:
-            return b"", ""
-        if signpost.suppression:
-            return b"", signpost.suppression
-        if crawler:
-            return b"", "bot"
-        if private and signpost.privacy_suppresses:
-            return b"", "privacy"
-        token = self._keyring.mint(click_id, signpost.link_key, signpost.window_days)
-        return b"nim_ct=" + token.encode("ascii"), ""
+    def _decide(
+        self, scope: Scope, domain: Domain, signpost: Signpost, visitor: Visitor, now_ms: int, *, strict: bool
+    ) -> tuple[Target, Headers]:
+        """Where the rules send the visitor, and the cookie that keeps it; there is none where privacy is strict."""
+        rules = signpost.rules
+        if rules is None:
+            return signpost.own, _NOTHING_KEPT
+        sticky = rules.sticky and not strict
+        kept = self._assignments.read(scope, signpost) if sticky else NONE
+        decision = decide(rules, signpost.own, self._traits.read(rules, visitor, scope["query_string"], kept), now_ms)
+        cookie = self._assignments.cookie(scope["raw_path"], domain, signpost, decision, kept) if sticky else None
+        return decision.target, _NOTHING_KEPT if cookie is None else [(b"set-cookie", cookie)]
 
 
-def _found(status: int, location: bytes) -> Message:
+async def _leave(
+    send: Send, signpost: Signpost, target: Target, place: bytes, kept: Headers, *, looks: bool = False
+) -> None:
+    """Answer with the address, or with the page that opens an app."""
+    if target.app is not None:
+        page = pages.app(target.app.link, target.app.fallback)
+        await answer(send, 200, b"" if looks else page, (*pages.APP_HEADERS, *kept))
+        return
+    await send(_found(signpost.status_code, place, kept))
+    await send(_NOTHING_MORE)
+
+
+def _found(status: int, place: bytes, kept: Headers = _NOTHING_KEPT) -> Message:
     return {
         "type": "http.response.start",
         "status": status,
-        "headers": [(b"location", location), NO_STORE, REFERRER_POLICY, _NO_BODY],
+        "headers": [(b"location", place), NO_STORE, REFERRER_POLICY, _NO_BODY, *kept],
     }
-
-
-def _location(signpost: Signpost, forwarded: bytes, token: bytes) -> tuple[bytes, bool]:
-    """Where to send the visitor, and whether the token is in it.
-
-    When it would be too long the forwarded parameters go first, then the token.
-    """
-    if not (forwarded or token):
-        return signpost.destination, False
-    before, fragment = signpost.head + signpost.separator, signpost.fragment
-    for addition in (forwarded + b"&" + token if forwarded and token else b"", token or forwarded):
-        if addition and len(before) + len(addition) + len(fragment) <= DESTINATION_BYTES_MAX:
-            return before + addition + fragment, bool(token)
-    return signpost.destination, False
-
-
-def _read_query(signpost: Signpost, query: bytes) -> tuple[Seen, bytes]:
-    """What the visitor's query says about the click, and the part of it that is forwarded, as sent."""
-    touch_type, placement = _CLICK, ""
-    utm = ["", "", "", "", ""]
-    forwarded = []
-    forward = signpost.forward_query and not signpost.suppression
-    # What comes after so many is neither read nor passed on: nobody's query may keep the others waiting.
-    for pair in query.split(b"&", _PAIRS_MAX)[:_PAIRS_MAX]:
-        if not pair or len(pair) > DESTINATION_BYTES_MAX:
-            continue
-        key = key_of(pair)
-        index = _UTM.get(key)
-        if index is not None:
-            utm[index] = utm[index] or _label(pair)
-        elif key == b"nr":
-            if pair == b"nr=qr":
-                touch_type = "qr_scan"
-        elif key == b"p":
-            placement = placement or _label(pair)
-        if forward and key not in signpost.own_keys and _may_pass(pair):
-            forwarded.append(pair)
-    # The visitor's own values go before the link's.
-    kept = tuple(own or links for own, links in zip(utm, signpost.utm, strict=True))
-    return Seen(touch_type, placement, kept), b"&".join(forwarded)
-
-
-def _may_pass(pair: bytes) -> bool:
-    """Whether a parameter may be passed on: also where a server takes ';' for '&', none of ours is in it.
-
-    A '#' has no place in a query; passed on, it would begin a fragment before the token.
-    """
-    return b"#" not in pair and not any(key_of(piece).lower() in _NEVER_FORWARDED for piece in pair.split(b";"))
 
 
 def _header(scope: Scope, name: bytes) -> bytes:
     """The last value of a header; b'' when it was not sent."""
     return next((value for sent, value in reversed(scope["headers"]) if sent == name), b"")
-
-
-def _label(pair: bytes) -> str:
-    """A captured value: decoded, cut to 255 bytes, without control characters."""
-    value = unquote_to_bytes(pair.partition(b"=")[2].replace(b"+", b" "))[:LABEL_BYTES_MAX]
-    return "".join(c for c in value.decode("utf-8", "ignore") if c.isprintable())
-
-
-def _host_of(referrer: bytes) -> str:
-    """The host of a Referer header, in lower case; '' when there is none to be read."""
-    rest = referrer.partition(b"://")[2]
-    authority = rest.split(b"/", 1)[0].split(b"?", 1)[0].split(b"#", 1)[0].rpartition(b"@")[2]
-    host = authority.partition(b":")[0] if not authority.startswith(b"[") else authority.partition(b"]")[0] + b"]"
-    return host[:LABEL_BYTES_MAX].decode("ascii", "ignore").lower() if host.isascii() else ""

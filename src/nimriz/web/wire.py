@@ -10,12 +10,13 @@ import msgspec
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.money import to_decimal
 from nimriz.base.urls import UTM_NAMES
-from nimriz.core import destinations, dns, signposts
+from nimriz.core import destinations, dns, targets
 from nimriz.core.attribution import Verdict
 from nimriz.core.blocklist import BlockedHost
 from nimriz.core.click_list import Listed
 from nimriz.core.conversions import Conversion, Order
 from nimriz.core.creation import Made
+from nimriz.core.decisions import Decided
 from nimriz.core.domains import SHARED, Domain
 from nimriz.core.history import Entry
 from nimriz.core.intake import Recorded
@@ -49,15 +50,15 @@ def event(mode: Mode, outcome: Outcome, readable: Readable) -> dict[str, object]
     }
 
 
-def attribution(verdict: Verdict) -> dict[str, object]:
-    """The member `attribution`."""
+def attribution(verdict: Verdict, variant: str) -> dict[str, object]:
+    """The member `attribution`. `variant` is the key of the click's variant, '' for none."""
     return {
         "status": verdict.status,
         "method": verdict.method or None,
         "reason": verdict.reason or None,
         "link_id": verdict.link_id or None,
         "click_id": verdict.click_id or None,
-        "variant": None,
+        "variant": variant or None,
         "clicked_at": None if verdict.clicked_at_ms is None else to_rfc3339(verdict.clicked_at_ms),
         "window_days": verdict.window_days,
     }
@@ -104,7 +105,7 @@ def standing(conversion: Conversion) -> dict[str, object]:
     """An event as it stands, without what belongs to one delivery."""
     return {
         "event": event(conversion.mode, conversion.outcome, conversion.readable),
-        "attribution": attribution(conversion.verdict),
+        "attribution": attribution(conversion.verdict, conversion.variant),
         "settlement": settlement(conversion.settlement),
     }
 
@@ -115,7 +116,7 @@ def recorded(answer: Recorded, support_reference: str, status: str = "recorded")
         "status": status,
         "duplicate": answer.duplicate,
         "event": event(answer.mode, answer.outcome, answer.readable),
-        "attribution": attribution(answer.verdict),
+        "attribution": attribution(answer.verdict, answer.variant),
         "settlement": settlement(answer.settlement),
         "support_reference": support_reference,
     }
@@ -178,7 +179,7 @@ def link(stored: Link, domain: Domain, clicks: int, base_url: str, now_ms: int, 
         "conversion_tracking": bool(stored.conversion_tracking),
         "conversion_window_days": stored.conversion_window_days,
         "append_token": stored.append_policy,
-        "token_suppressed": signposts.token_suppression(stored),
+        "token_suppressed": targets.token_suppression(stored),
         "forward_query": bool(stored.forward_query),
         "privacy": stored.privacy or None,
         "clicks": clicks,
@@ -187,16 +188,17 @@ def link(stored: Link, domain: Domain, clicks: int, base_url: str, now_ms: int, 
     }
 
 
-def click(listed: Listed) -> dict[str, object]:
-    """A click, without what other tables know of it."""
+def click(listed: Listed, decided: Decided | None) -> dict[str, object]:
+    """A click, without what other tables know of it; `decided` is what its decision number means."""
     utm = {name: getattr(listed, f"utm_{name}") for name in UTM_NAMES}
     return {
         "id": listed.click_id,
         "clicked_at": to_rfc3339(listed.clicked_at_ms),
         "link_id": listed.link_id,
         "domain_id": listed.domain_id,
-        "variant": None,
+        "variant": (decided and decided.variant_key) or None,
         "decision": listed.decision,
+        "rule_id": decided and decided.rule_id,
         "destination_host": listed.destination_host or None,
         "tracked": bool(listed.tracked),
         "token_suppressed": listed.token_suppressed or None,

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from nimriz.base.clock import to_rfc3339
-from nimriz.core import click_list, links, live_view, retention, workspaces
+from nimriz.core import click_list, decisions, links, live_view, retention, workspaces
 from nimriz.core.click_list import PLANTED_CUSTOMERS, Asked, Listed, Page
+from nimriz.core.decisions import Decided, Pair
 from nimriz.core.live_view import LiveView
 from nimriz.core.workspaces import Workspace
 from nimriz.store.db import Tx
@@ -126,14 +127,20 @@ async def live_view_now(request: Request, query: Annotated[LiveViewQuery, Query(
 
 
 async def _whole(desk: Desk, workspace_id: str, listed: list[Listed]) -> list[dict[str, object]]:
-    """Clicks on the wire, with how many customers each is tied to."""
+    """Clicks on the wire, with what decided where they went, and how many customers each is tied to."""
     click_ids = [click.click_id for click in listed]
-    tied = await desk.read(lambda tx: click_list.customers(tx, workspace_id, click_ids)) if click_ids else {}
-    return [
-        {**wire.click(click), "customers": customers, "planted": customers >= PLANTED_CUSTOMERS}
-        for click in listed
-        for customers in (tied.get(click.click_id, 0),)
-    ]
+
+    def read(tx: Tx) -> tuple[dict[str, int], dict[Pair, Decided]]:
+        decided = decisions.named(tx, [(click.link_id, click.decision) for click in listed])
+        return click_list.customers(tx, workspace_id, click_ids), decided
+
+    tied, decided = await desk.read(read) if listed else ({}, {})
+    told = []
+    for click in listed:
+        customers = tied.get(click.click_id, 0)
+        whole = wire.click(click, decided.get((click.link_id, click.decision)))
+        told.append({**whole, "customers": customers, "planted": customers >= PLANTED_CUSTOMERS})
+    return told
 
 
 def _top(counted: Counter[str]) -> list[tuple[str, int]]:

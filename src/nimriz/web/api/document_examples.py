@@ -91,7 +91,8 @@ LINK_ANALYTICS: Example = {
 }  # fmt: skip
 LANDED: Example = {
     "id": CLICK_ID, "clicked_at": "2026-11-22T18:20:05.120Z", "link_id": LINK_ID, "domain_id": DOMAIN_ID,
-    "variant": None, "decision": 0, "destination_host": "shop.example", "tracked": True, "token_suppressed": None,
+    "variant": None, "decision": 0, "rule_id": None, "destination_host": "shop.example",
+    "tracked": True, "token_suppressed": None,
     "touch_type": "short_link_click", "placement": "newsletter-42", "referrer_host": "mail.example",
     "utm": {"source": "newsletter"}, "tags": ["spring"], "country": "DE", "region": "BE", "city": "Berlin",
     "language": "de", "device": "mobile", "os": "Android", "browser": "Firefox", "agent": "browser",

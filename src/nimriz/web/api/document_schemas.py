@@ -156,6 +156,7 @@ _PAGE_CURSOR = maybe(TEXT)
 _TOUCH = one_of("short_link_click", "qr_scan")
 _CLICK = closed({
     "id": ID, "clicked_at": INSTANT, "link_id": ID, "domain_id": ID, "variant": maybe(TEXT), "decision": COUNT,
+    "rule_id": maybe(ID),
     "destination_host": maybe(TEXT), "tracked": FLAG, "token_suppressed": maybe(one_of(*SUPPRESSED, "bot", "privacy")),
     "touch_type": _TOUCH, "placement": maybe(TEXT), "referrer_host": maybe(TEXT),
     "utm": closed(dict.fromkeys(UTM_NAMES, TEXT), optional=tuple(UTM_NAMES)), "tags": many(TEXT),

@@ -47,8 +47,8 @@ def _explained(found: Explanation) -> dict[str, object]:
         "steps": [_step(step) for step in found.steps],
         "reproduced": found.reproduced,
         "verdicts": [
-            {"judged_at": to_rfc3339(judged_at_ms), "attribution": wire.attribution(verdict)}
-            for judged_at_ms, verdict in found.verdicts
+            {"judged_at": to_rfc3339(judged_at_ms), "attribution": wire.attribution(verdict, variant)}
+            for judged_at_ms, verdict, variant in found.verdicts
         ],
         "settlements": [
             {"judged_at": to_rfc3339(judged_at_ms), "settlement": wire.settlement(settled)}
