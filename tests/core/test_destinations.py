@@ -139,6 +139,7 @@ def test_of_stored_destinations_those_whose_host_is_blocked_are_found_at_once(re
         "255.255.255.255", "2130706434", "0x7f000002", "0177.0.0.2", "127.1.2", "[::]", "[fe80::1]", "[fc00::1]",
         "[ff02::1]", "[::ffff:10.0.0.1]", "[::10.0.0.1]", "[64:ff9b::10.0.0.1]", "[2002:0a00:0001::]",
         "[fec0::1]", "[64:ff9b:1::7f00:1]", "192.88.99.1", "[2002:c058:6301::]", "[3fff::1]", "[5f00::1]",
+        "[::ffff:0:127.0.0.1]", "[::ffff:0:203.0.114.1]", "[4000::1]", "[100:1::1]", "[64:ff9b:2::808:808]",
         "localhost.localdomain", "printer.lan", "nas.home", "wiki.corp", "db.intranet", "x.private", "corp.",
         "printer.local", "a.localhost", "nas.internal", "router.home.arpa", "LOCALHOST.",
     ],

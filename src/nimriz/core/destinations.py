@@ -28,6 +28,8 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f]")
 _PRIVATE_NAMES = (
     "localhost", "localdomain", "local", "internal", "home.arpa", "lan", "home", "corp", "intranet", "private",
 )  # fmt: skip
+# All that is routed globally of IPv6 (RFC 4291, IANA); what lies elsewhere is local, or carries an IPv4 address.
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 # Not routed globally either, although the standard library says so: 6to4 relays (RFC 7526), site-local (RFC 3879),
 # local NAT64 (RFC 8215), documentation (RFC 9637), segment routing (RFC 9602).
 _NOT_GLOBAL = tuple(
@@ -115,6 +117,8 @@ def is_private(host: str) -> bool:
 
 
 def _is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if address.version == 6 and not _inside(address) and address not in _GLOBAL_UNICAST:
+        return False
     return address.is_global and not address.is_multicast and not any(address in network for network in _NOT_GLOBAL)
 
 
