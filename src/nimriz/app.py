@@ -132,6 +132,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         for chore in (
             chores.tidy(installation, logs.own, recorder, counters, used),
             chores.forget(installation, logs.all, counters),
+            chores.prove(installation, counters),
             chores.watch_files(places, days, clock.now_ms),
         ):
             stack.callback(asyncio.create_task(chore).cancel)

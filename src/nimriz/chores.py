@@ -6,12 +6,14 @@ Each may run in several processes, twice, or be stopped at any point, and harms 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
-from nimriz.core import changes, creation, credentials, ledger, retention, slugs
+from nimriz.core import changes, creation, credentials, ledger, retention, roots, sealing, slugs
 from nimriz.core.mode import MODES
 from nimriz.core.places import Places
 from nimriz.core.recording import Recorder
@@ -22,7 +24,10 @@ from nimriz.web.metrics import Counters
 
 EVERY_S = 1.0
 SELDOM_S = 600.0
+# While much waits to be sealed, it may take one part in twenty of the time.
+SEALING_PARTS = 20
 
+Result = TypeVar("Result")
 log = structlog.get_logger()
 
 
@@ -56,11 +61,33 @@ async def forget(installation: Installation, click_logs: Callable[[], list[Datab
         await asyncio.sleep(SELDOM_S)
 
 
-async def _do(name: str, chore: Callable[[], None]) -> None:
+async def prove(installation: Installation, counters: Counters) -> None:
+    """Seal what was committed to the ledger, and publish the roots. Hashing takes its share of a core, so much at once
+    is sealed slowly, and nobody's conversion waits for it."""
+    settings, more = installation.settings, True
+    rest_s = EVERY_S
+    while True:
+        await asyncio.sleep(rest_s)
+        started_s = time.monotonic()
+        more = await _do("seal", partial(_seal, installation, counters)) or False
+        took_s = time.monotonic() - started_s
+        if settings.ledger_roots is not None:
+            await _do("publish_roots", partial(roots.publish, installation.records, settings.ledger_roots))
+        rest_s = (SEALING_PARTS - 1) * took_s if more else settings.ledger_seal_s
+
+
+async def _do(name: str, chore: Callable[[], Result]) -> Result | None:
     try:
-        await asyncio.to_thread(chore)
+        return await asyncio.to_thread(chore)
     except Exception as error:
         log.error("chore_failed", chore=name, error=type(error).__name__)
+        return None
+
+
+def _seal(installation: Installation, counters: Counters) -> bool:
+    done = sealing.seal(installation.records, installation.vault, installation.signet, installation.clock.now_ms())
+    counters.ledger_rows_sealed += done.rows
+    return done.more
 
 
 def _work_off(recorder: Recorder, counters: Counters) -> None:

@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     conversion_rate_per_s: int = Field(default=0, ge=0)
     address_rate_per_s: int = Field(default=0, ge=0)
     rejudge_max: int = Field(default=256, ge=1)
+    ledger_seal_s: int = Field(default=60, ge=1)
+    ledger_roots: Path | None = None
 
     body_timeout_s: float = Field(default=10.0, gt=0)
     body_bytes_in_flight_max: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)

@@ -10,8 +10,9 @@ from pathlib import Path
 from nimriz.base.clock import Clock
 from nimriz.base.tokens import Keyring
 from nimriz.config import Settings
-from nimriz.core import domains, vault
+from nimriz.core import domains, seals, signet, vault
 from nimriz.core.domains import Hosts, hosts_of
+from nimriz.core.signet import Signet
 from nimriz.core.vault import Vault
 from nimriz.store.db import Database, Tx
 from nimriz.store.migrate import migrate
@@ -22,12 +23,13 @@ WORKERS_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The data directory, opened: the records, the vault, the token keys and the clock."""
+    """The data directory, opened: the records, the vault, the keys of tokens and proofs, and the clock."""
 
     settings: Settings
     records: Sqlite
     vault: Vault
     keyring: Keyring
+    signet: Signet
     clock: Clock
     hosts: Hosts
 
@@ -51,18 +53,20 @@ def open_installation(settings: Settings) -> Installation:
     hosts = hosts_of(settings.app_host)
     records = Sqlite(path, secure_delete=True)
 
-    def prepare(tx: Tx) -> Keyring:
+    def prepare(tx: Tx) -> tuple[Keyring, Signet]:
         vault.check_master_key(tx, opened)
+        signet.ensure(tx, opened)
+        seals.ensure_cursor(tx, opened)
         domains.ensure_default(tx, hosts.default_domain, now_ms)
-        return vault.load_keyring(tx, opened)
+        return vault.load_keyring(tx, opened), signet.load(tx, opened)
 
     try:
         migrate(records, "records", now_ms)
-        keyring = records.write(prepare)
+        keyring, own_signet = records.write(prepare)
     except BaseException:
         records.close()
         raise
-    return Installation(settings, records, opened, keyring, clock, hosts)
+    return Installation(settings, records, opened, keyring, own_signet, clock, hosts)
 
 
 class ClickLogs:

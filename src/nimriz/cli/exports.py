@@ -43,19 +43,18 @@ def links_(
                 sys.stdout.buffer.write(line.encode())
             sys.stdout.buffer.flush()
             return
-        try:
-            _write(output, lines)
-        except OSError as error:
-            raise SaidNo(f"The file cannot be written ({error.strerror})") from None
+        write_file(output, (line.encode() for line in lines))
 
 
-def _write(path: Path, lines: Iterable[str]) -> None:
-    """A whole file or none: it takes its name when it is complete."""
+def write_file(path: Path, lines: Iterable[bytes]) -> None:
+    """A whole file or none: it takes its name when it is complete. Raises SaidNo."""
     part = path.with_name(path.name + ".part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
+        with part.open("wb") as file:
             file.writelines(lines)
         os.replace(part, path)
+    except OSError as error:
+        raise SaidNo(f"The file cannot be written ({error.strerror})") from None
     finally:
         part.unlink(missing_ok=True)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nimriz.cli import clicks, credentials, events, exports, imports, links, signatures, workspaces
+from nimriz.cli import clicks, credentials, events, exports, imports, ledger, links, signatures, workspaces
 from nimriz.cli.output import said_no
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.add_typer(exports.app, name="export")
 doctors = typer.Typer()
 doctors.command("signature")(signatures.signature)
 app.add_typer(doctors, name="doctor")
+app.add_typer(ledger.app, name="ledger")
 app.command("sign")(events.sign)
 app.command("send")(events.send)
 

@@ -50,6 +50,7 @@ class Counters:
     signposts_evicted: int = _counter("Links forgotten because the cache was full.")
     changes_seen: int = _counter("Notes of changes read.")
     docket_worked_off: int = _counter("Entries of the docket judged in the background.")
+    ledger_rows_sealed: int = _counter("Rows of the live ledger that became part of its chain.")
     domain_lookups: int = _counter("Look-ups of a domain in the DNS.")
     domain_lookups_refused: int = _counter("Look-ups refused because too many ran.")
 
