@@ -13,12 +13,12 @@ from math import exp, sqrt
 from random import Random
 
 from nimriz.core import findings
-from nimriz.core.findings import LEVEL, MISMATCH_LEVEL, Finding, Phase, Tally, of_rates, of_revenue, sample_ratio
+from nimriz.core.findings import LEVEL, MISMATCH_LEVEL, Finding, Stretch, Tally, of_rates, of_revenue, sample_ratio
 from nimriz.core.means import Sums
 
 TRIALS = int(os.environ.get("NIMRIZ_PEEKING_TRIALS", "100"))
 AB = {"a": 50, "b": 50}
-Look = list[Phase]
+Look = list[Stretch]
 SPREAD = 1.0
 """Of the logarithm of an order's value: the largest of a thousand orders is about 25 times the middle one."""
 MEAN_ORDER = 5_000 * exp(SPREAD**2 / 2)
@@ -50,20 +50,20 @@ class Shop:
         """What is known at the end of each day."""
         due: dict[int, list[tuple[Tally, Sums]]] = {}
         back: list[str] = []
-        phases: Look = []
+        stretches: Look = []
         for day in range(self.days):
             if day in (0, self.change_day):
                 weights = self.then if day and self.then else self.weights
-                phases.append(Phase(weights, {variant: Tally() for variant in weights}))
-            share = self.planted or phases[-1].weights
+                stretches.append(Stretch(weights, {variant: Tally() for variant in weights}))
+            share = self.planted or stretches[-1].weights
             today = rng.choices(list(share), list(share.values()), k=self.visitors) + back
             back = [variant for variant in today[: self.visitors] if rng.random() < self.returning]
             for variant in today:
-                self._visit(rng, phases[-1].tallies[variant], self.better.get(variant, 1.0), day, due)
+                self._visit(rng, stretches[-1].tallies[variant], self.better.get(variant, 1.0), day, due)
             for tally, change in due.pop(day, []):
                 tally.revenue["USD"] = tally.revenue.get("USD", Sums()).plus(change)
                 tally.sales += change.size
-            yield phases
+            yield stretches
 
     def _visit(
         self, rng: Random, tally: Tally, better: float, day: int, due: dict[int, list[tuple[Tally, Sums]]]
@@ -187,7 +187,7 @@ def test_intervals_of_revenue_hold_the_truth_every_day() -> None:
                 for _ in range(sum(rng.random() < rate for _ in range(200))):
                     order = int(5_000 * rng.lognormvariate(0, SPREAD))
                     tally.revenue["USD"] = tally.revenue.get("USD", Sums()).with_amount(order)
-            apart = of_money([Phase(AB, tallies)]).comparisons[0]
+            apart = of_money([Stretch(AB, tallies)]).comparisons[0]
             held &= not apart.enough or apart.interval.has(truths["b"] - truths["a"])
             for variant, truth in truths.items():
                 interval = findings.revenue_of(tallies[variant], "USD", 2)

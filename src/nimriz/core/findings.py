@@ -53,10 +53,10 @@ class Tally:
         return self.revenue.get(currency, Sums())._replace(size=self.visitors)
 
 
-class Phase(NamedTuple):
+class Stretch(NamedTuple):
     """A time in which the weights stood: weights in percent and tallies by variant.
 
-    `divided` is False where visitors may have kept a variant from an earlier phase: then not the weights but how many
+    `divided` is False where visitors may have kept a variant from an earlier stretch: then not the weights but how many
     came says which shares the variants had.
     """
 
@@ -92,11 +92,11 @@ class Finding(NamedTuple):
     p_value: float | None = None
 
 
-def together(phases: Sequence[Phase], variant: str) -> Tally:
-    """The tally of a variant over all phases."""
+def together(stretches: Sequence[Stretch], variant: str) -> Tally:
+    """The tally of a variant over all stretches."""
     whole = Tally()
-    for phase in phases:
-        tally = phase.tallies[variant]
+    for stretch in stretches:
+        tally = stretch.tallies[variant]
         whole.visitors += tally.visitors
         whole.leads += tally.leads
         whole.sales += tally.sales
@@ -105,9 +105,9 @@ def together(phases: Sequence[Phase], variant: str) -> Tally:
     return whole
 
 
-def sample_ratio(variants: Sequence[str], phases: Sequence[Phase]) -> Finding:
+def sample_ratio(variants: Sequence[str], stretches: Sequence[Stretch]) -> Finding:
     """Whether the visitors were divided as the weights say. The alarm says that something is broken, not what."""
-    draws = [phase.drawn(variants, _visitors) for phase in phases if phase.divided]
+    draws = [stretch.drawn(variants, _visitors) for stretch in stretches if stretch.divided]
     log_e = evidence.log_evidence(draws)
     p_value = evidence.p_value(log_e)
     if p_value <= MISMATCH_LEVEL:
@@ -117,31 +117,31 @@ def sample_ratio(variants: Sequence[str], phases: Sequence[Phase]) -> Finding:
 
 
 def of_rates(
-    variants: Sequence[str], phases: Sequence[Phase], converted: Callable[[Tally], int], *, mismatch: bool
+    variants: Sequence[str], stretches: Sequence[Stretch], converted: Callable[[Tally], int], *, mismatch: bool
 ) -> Finding:
     """What may be said of the part of its visitors that did something, variant beside variant."""
     pairs = list(combinations(variants, 2))
     level = LEVEL / len(pairs)
     comparisons = []
     for pair in pairs:
-        draws = [phase.drawn(pair, converted) for phase in phases]
+        draws = [stretch.drawn(pair, converted) for stretch in stretches]
         interval = evidence.ratio_interval(draws, level)
-        seen = [together(phases, variant) for variant in pair]
+        seen = [together(stretches, variant) for variant in pair]
         enough = min(t.visitors for t in seen) >= VISITORS_MIN and sum(map(converted, seen)) >= CONVERTED_MIN
         ahead = _ahead(pair, interval, 1.0) if enough and not mismatch else ""
         comparisons.append(Comparison(*pair, evidence.ratio(draws), interval, enough, ahead))
     return _finding(variants, comparisons, mismatch=mismatch)
 
 
-def of_revenue(variants: Sequence[str], phases: Sequence[Phase], currency: str, *, mismatch: bool) -> Finding:
+def of_revenue(variants: Sequence[str], stretches: Sequence[Stretch], currency: str, *, mismatch: bool) -> Finding:
     """What may be said of the net revenue in one currency that a visitor brings, variant beside variant."""
     pairs = list(combinations(variants, 2))
     level = LEVEL / len(pairs)
     comparisons = []
     for first, second in pairs:
-        seen = [together(phases, variant) for variant in (first, second)]
+        seen = [together(stretches, variant) for variant in (first, second)]
         enough = all(tells_enough(tally, currency) for tally in seen)
-        sums = [(p.tallies[first].money(currency), p.tallies[second].money(currency)) for p in phases]
+        sums = [(p.tallies[first].money(currency), p.tallies[second].money(currency)) for p in stretches]
         apart = difference(sums, level)
         interval = apart.interval if apart and enough else Interval(None, None)
         ahead = _ahead((first, second), interval, 0.0) if enough and not mismatch else ""
