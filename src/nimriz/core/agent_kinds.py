@@ -39,7 +39,7 @@ _LIBRARY = re.compile(
     r"|libwww-perl|okhttp/|urllib|(?<!dolphin )http[ -]?client|\bsiege/|httpunit|guzzlehttp|winhttp|libcurl/|pycurl"
     r"|wkhtml|cypress|htmlunit|zombie\.js|powershell|cpython|cutycapt|web services client"
     # Mail programs and daemons of Apple, which load without anybody having clicked.
-    r"|(?:^|%20)mail/\d|outlook-(?:ios|express)|macoutlook|polymail|airmail|swcd |networkingextension|reeder/"
+    r"|(?:^|%20)mail/\d|^outlook-(?:ios|express)|macoutlook|polymail|airmail|swcd |networkingextension|reeder/"
 )
 # What no browser of a person says, in the order: an agent, a proxy, a note in the place of the engine, `compatible`
 # where browsers do not put it; a bare name after all that Chrome says, before its platform, or before `Mozilla`;
@@ -66,7 +66,7 @@ _MACHINE = re.compile(
 )
 # A host, except in what anybody who installed something could write into (Internet Explorer), and in apps on phones,
 # which are named after their sites.
-_HOSTED = re.compile(r"msie|android|iphone|ipad|web\.de/")
+_HOSTED = re.compile(r"msie|android|iphone|ipad|web\.de/|toolbar")
 _HOST = re.compile(r"(?<![\w./@-])[a-z0-9-]{3,60}\.(?:com|io|net|org|co|ai|ru|fr|de|pl|eu|party)\b(?![.\w-])")
 # What the thing in a person's hand or living room calls itself. Apps on it count as the person's, HttpURLConnection
 # (Dalvik) and CFNetwork included: they name the device, which HTTP libraries elsewhere do not.
@@ -97,6 +97,8 @@ _OTHERS = re.compile(
     r"|netscape|lunascape|sleipnir|avant|cyberdog|ice browser|windows-media-player|nsplayer|winamp|quicktime|itunes"
     r"|media player|ossproxy"
 )
+# Firefox whose platform a person has hidden.
+_MASKED = re.compile(r"mozilla/5\.0 \([^()]*\brv:[\d.]+\) gecko/[\d.]+ firefox/[\d.]+(?: palemoon/[\d.]+)?$")
 
 
 def kind_of(user_agent: bytes) -> Kind:
@@ -124,7 +126,7 @@ def _names_a_host(text: str) -> bool:
 
 
 def _is_of_a_person(text: str) -> bool:
-    if _DEVICE.search(text):
+    if _DEVICE.search(text) or _MASKED.match(text):
         return True
     if text.startswith("mozilla"):
         engine = _ENGINE.search(text) is not None

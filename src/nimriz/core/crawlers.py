@@ -78,12 +78,14 @@ _DECLARING = [
 ]
 _ADDRESS = re.compile(r"@[a-z0-9-]+\.[a-z]{2}")
 # The same letters in what people hold: the model of a phone, a maker of phones, the app that is not its own preview, a
-# try-out Safari, an Internet Explorer inside another program. A crawler that pretends to be a phone names itself
-# elsewhere in the string, or with more than a name.
+# try-out Safari, an Internet Explorer inside another program, a browser that names its home, a maker of televisions. A
+# crawler that pretends to be a phone names itself elsewhere in the string, or with more than a name.
 _INNOCENT = re.compile(
     r"\((?:linux; )?(?:arm(?:_64)?; )?(?:u; )?android(?:(?!compatible|bot[/-]|://)[^()])*(?:\([^()]*\)[^()]*)?\)"
     r"|instagram [\d.]+ android \([^)]*|cubot|whatsapp\+?/[\d.]+ (?:android|ios|s60|wp)|messenger for whatsapp"
-    r"|safari%20technology%20preview|http://bsalsa\.com"
+    r"|mobile/\w+ whatsapp/|electron/[\d.]+ safari/[\d.]+ whatsapp/"
+    r"|safari%20technology%20preview|embeddedwb [\d.]+ (?:from: )?http://[a-z.]+|http://bsalsa\.com"
+    r"|qtweb internet browser/[\d.]+ http://www\.qtweb\.net|[;/]botech[;/]"
 )
 
 
