@@ -17,7 +17,8 @@ PRIVATE_FORWARDED = read_proxies("10.0.0.0/8,fd00::/8", 0, FORWARDED)
 
 JUNK = [
     b"", b" ", b"unknown", b"_hidden", b"localhost", b"1.2.3", b"1.2.3.4.5", b"1.2.3.256", b"01.2.3.4", b"0x1.2.3.4",
-    b"16909060", b"1.2.3.4:80", b"[2001:db8::1]", b"[2001:db8::1]:80", b"fe80::1%eth0", b"1.2.3.4%lo", b"1.2.3.4/8",
+    b"16909060", b"1.2.3.4:", b"1.2.3.4:http", b"1.2.3.4:123456", b"2001:db8::1]:80", b"[2001:db8::1", b"[1.2.3.4]",
+    b"[]:80", b"fe80::1%eth0", b"1.2.3.4%lo", b"1.2.3.4/8",
     b'"1.2.3.4"', b"'1.2.3.4'", b"1.2.3.4\0", b"\x001.2.3.4", b"1.2. 3.4", b"1.2.3.4 5.6.7.8", b"1.2.3.4;5.6.7.8",
     b"1.2.3.4\r\n", b"\xff\xfe", "１.2.3.4".encode(), "1。2。3。4".encode(), b"::ffff:1.2.3", b":::", b"::1::",
     b"-1.2.3.4", b"for=1.2.3.4", b"1" * 100_000,
@@ -109,6 +110,20 @@ def test_an_ipv4_mapped_address_is_ipv4() -> None:
     mapped = read_proxies("::ffff:10.0.0.0/104", 0)
     assert is_trusted(mapped, "10.1.2.3")
     assert not is_trusted(mapped, "11.1.2.3")
+
+
+@pytest.mark.parametrize(
+    ("entry", "visitor"),
+    [
+        (b"198.51.100.7:4711", "198.51.100.7"),
+        (b"[2001:db8::7]", "2001:db8::7"),
+        (b"[2001:db8::7]:443", "2001:db8::7"),
+        (b"[::ffff:198.51.100.7]:443", "198.51.100.7"),
+    ],
+)
+def test_the_port_that_some_proxies_add_is_no_part_of_the_address(entry: bytes, visitor: str) -> None:
+    proxies = read_proxies("10.0.0.0/8", 0)
+    assert client_address(proxies, "10.0.0.1", [b"203.0.113.9, " + entry + b", 10.0.0.2:80"], []) == visitor
 
 
 # --- what is malformed -------------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ HEADERS = (X_FORWARDED_FOR, FORWARDED)
 HOPS_MAX = 16
 NETWORKS_MAX = 1_000
 
-_ADDRESS_BYTES_MAX = 45
+# The longest: an IPv4-mapped IPv6 address in brackets with a port.
+_ENTRY_BYTES_MAX = 45 + len("[]:65535")
 _ELEMENT_BYTES_MAX = 512
 _IPV4_MAPPED = b"\0" * 10 + b"\xff\xff"
 
@@ -28,6 +29,8 @@ _IPV4_MAPPED = b"\0" * 10 + b"\xff\xff"
 # are none of the RFC's and are sent all the same.
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PAIR = re.compile(rb'[ \t]*(%b)=(%b|"(?:[^"\\]|\\.)*")[ \t]*(?:;|\Z)' % (_TOKEN, _TOKEN))
+# What some proxies (Azure's, IIS) put into X-Forwarded-For, though no standard says so: the port, too.
+_WITH_PORT = re.compile(rb"([0-9.]+):[0-9]{1,5}|\[([0-9A-Fa-f]*:[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
 _NODE = re.compile(rb'([0-9.]+)|"([0-9.]+)(?::[0-9]{1,5})?"|"\[([0-9A-Fa-f]*:[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?"')
 
 
@@ -99,9 +102,14 @@ def _walk(proxies: Proxies, address: bytes, lines: Sequence[bytes]) -> bytes:
 
 
 def _read_entry(entry: bytes) -> bytes | None:
-    """An entry of X-Forwarded-For: an address and nothing else, since no standard says what else may be there."""
+    """The address in an entry of X-Forwarded-For, with a port or without; None for anything else."""
     entry = entry.strip(b" \t")
-    return _packed(entry.decode("latin-1")) if len(entry) <= _ADDRESS_BYTES_MAX else None
+    if len(entry) > _ENTRY_BYTES_MAX:
+        return None
+    address = _packed(entry.decode("latin-1"))
+    if address is None and (match := _WITH_PORT.fullmatch(entry)):
+        address = _packed((match[1] or match[2]).decode())
+    return address
 
 
 def _read_element(element: bytes) -> bytes | None:
