@@ -25,7 +25,7 @@ from nimriz.parent import announce_parent
 HEADER_READ_TIMEOUT_MS = 30_000
 HEADER_BYTES_MAX = 65_536
 _LOCK_WAIT_S = 5.0
-_PORT_WAIT_S = 1.0
+_PORT_WAIT_S = 3.0
 
 
 class AlreadyServed(Exception):

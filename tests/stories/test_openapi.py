@@ -27,6 +27,7 @@ from nimriz.web.api.desk import Desk
 from nimriz.web.api.document import build
 from nimriz.web.api.document_calls import CALLS
 from nimriz.web.api.document_signed import PLAIN
+from tests.patience import PATIENCE_S
 from tests.world import Body, Served, Workspace, sale, serving
 
 EXAMPLES = 5
@@ -128,7 +129,7 @@ def test_the_server_answers_as_the_document_says(
     with requests.Session() as session:
 
         def send(case: Case[Any]) -> None:
-            case.call_and_validate(shop.served.url, session, headers, checks=checks_of(path))
+            case.call_and_validate(shop.served.url, session, headers, checks=checks_of(path), timeout=PATIENCE_S)
 
         tried(document, method, path, mode, send)
 

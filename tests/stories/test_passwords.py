@@ -173,15 +173,23 @@ def test_guessing_is_bounded_and_a_right_password_costs_nothing(shop: Workspace)
     for _ in range(12):
         assert give(shop, target).status == 303
     refused = shop.served.metric("passwords_limited_total")
-    statuses = [give(shop, target, body="password=guess").status for _ in range(14)]
-    assert statuses[:9] == [403] * 9
-    assert statuses[-3:] == [429] * 3
-    reply = give(shop, target)
+    statuses = [give(shop, target, body="password=guess").status for _ in range(9)]
+    assert statuses == [403] * 9
+    replies: list[raw.Reply] = []
+
+    def is_limited() -> bool:
+        """However slowly guesses go, they come sooner than one in six seconds."""
+        guessed = give(shop, target, body="password=guess").status
+        replies.append(give(shop, target))
+        return (guessed, replies[-1].status) == (429, 429)
+
+    until(is_limited)
+    reply = replies[-1]
     assert is_asked(reply, 429)
     assert 1 <= int(reply.header("retry-after") or "") <= 6
     assert b'role="alert"' in reply.body
     assert give(shop, f"/{other['short_code']}").status == 303
-    assert shop.served.metric("passwords_limited_total") >= refused + 4
+    assert shop.served.metric("passwords_limited_total") >= refused + 2
 
 
 def test_a_password_is_in_no_log(shop: Workspace) -> None:
