@@ -133,6 +133,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             chores.tidy(installation, logs.own, recorder, counters, used),
             chores.forget(installation, logs.all, counters),
             chores.prove(installation, counters),
+            chores.erase(installation),
             chores.watch_files(places, days, clock.now_ms),
         ):
             stack.callback(asyncio.create_task(chore).cancel)
@@ -179,6 +180,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             feed,
             asyncio.Semaphore(REPORTS_MAX),
             hashing,
+            installation.eraser,
         )
         bodies = Bodies(counters, timeout_s=settings.body_timeout_s, in_flight_max=settings.body_bytes_in_flight_max)
         plain_host = "" if settings.base_url.startswith("https:") else installation.hosts.default_domain

@@ -24,6 +24,7 @@ from nimriz.web.metrics import Counters
 
 EVERY_S = 1.0
 SELDOM_S = 600.0
+ERASING_S = 10.0
 # While much waits to be sealed, it may take one part in twenty of the time.
 SEALING_PARTS = 20
 
@@ -59,6 +60,15 @@ async def forget(installation: Installation, click_logs: Callable[[], list[Datab
         await _do("forget_records", partial(_forget_records, installation, now_ms))
         await _do("forget_clicks", partial(_forget_clicks, installation, click_logs, counters, now_ms))
         await asyncio.sleep(SELDOM_S)
+
+
+async def erase(installation: Installation) -> None:
+    """Erase again what a restored backup has brought back, and finish erasures that were interrupted."""
+    eraser, clock = installation.eraser, installation.clock
+    await _do("repeat_erasures", eraser.repeat)
+    while True:
+        await asyncio.sleep(ERASING_S)
+        await _do("erasures", partial(eraser.finish_abandoned, clock.now_ms()))
 
 
 async def prove(installation: Installation, counters: Counters) -> None:

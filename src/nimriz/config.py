@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     country_header: str = Field(default="", pattern="^[A-Za-z0-9-]*$")
     geo_file: Path | None = None
     day_key_file: Path | None = None
+    erasures_file: Path | None = None
     privacy_signals: bool = False
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
@@ -125,6 +126,14 @@ class Settings(BaseSettings):
             return self.day_key_file
         data_dir = self.data_dir.absolute()
         return data_dir.with_name(data_dir.name + ".day-key")
+
+    @property
+    def erasures_path(self) -> Path:
+        """Where it is noted who was erased, by random ids: beside the data directory, so that no restore goes back."""
+        if self.erasures_file is not None:
+            return self.erasures_file
+        data_dir = self.data_dir.absolute()
+        return data_dir.with_name(data_dir.name + ".erasures")
 
     @property
     def proxies(self) -> Proxies:

@@ -12,6 +12,7 @@ from nimriz.base.tokens import Keyring
 from nimriz.config import Settings
 from nimriz.core import domains, seals, signet, vault
 from nimriz.core.domains import Hosts, hosts_of
+from nimriz.core.erasures import Eraser
 from nimriz.core.signet import Signet
 from nimriz.core.vault import Vault
 from nimriz.store.db import Database, Tx
@@ -32,6 +33,11 @@ class Installation:
     signet: Signet
     clock: Clock
     hosts: Hosts
+
+    @property
+    def eraser(self) -> Eraser:
+        """What forgets persons."""
+        return Eraser(self.records, self.vault, self.signet, self.settings.erasures_path)
 
     def close(self) -> None:
         """Close the records."""

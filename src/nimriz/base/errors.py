@@ -61,6 +61,8 @@ CODES: dict[str, Code] = {
     "host_unknown": Code(421, "Host unknown", "This host is neither the application's nor a registered domain."),
     "link_not_found": Code(404, "Link not found", "No link of this workspace has this id."),
     "conversion_not_found": Code(404, "Conversion not found", "No event of this workspace has this event_id."),
+    "person_not_found": Code(404, "Person not found", "No event of this workspace has this external_id."),
+    "erasure_not_found": Code(404, "Erasure not found", "No erasure of this workspace has this id."),
     "domain_not_found": Code(404, "Domain not found", "No domain of this workspace has this id."),
     "domain_taken": Code(
         409, "Domain taken", "Your workspace has this name already, or it belongs to the installation."

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nimriz.cli import clicks, credentials, events, exports, imports, ledger, links, signatures, workspaces
+from nimriz.cli import clicks, credentials, erasing, events, exports, imports, ledger, links, signatures, workspaces
 from nimriz.cli.output import said_no
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ doctors = typer.Typer()
 doctors.command("signature")(signatures.signature)
 app.add_typer(doctors, name="doctor")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(erasing.app, name="erasures")
+app.command("erase")(erasing.erase)
 app.command("sign")(events.sign)
 app.command("send")(events.send)
 

@@ -6,6 +6,7 @@ Owns the table docket. An entry names an event (it and all that it concerns are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from nimriz.core.mode import Mode, by_mode
@@ -27,6 +28,10 @@ _WAITING = by_mode(
 )
 _PLACE = by_mode(f"select from_ms, after_event_id from @docket where {_ENTRY}")
 _MOVE_ON = by_mode(f"update @docket set from_ms = :from_ms, after_event_id = :after_event_id where {_ENTRY}")
+_DROP_PERSONS = by_mode(
+    "delete from @docket where workspace_id = :workspace_id and subject = 'person' and subject_id in (:keys) "
+    "returning subject_id"
+)
 _LEAVE = by_mode(f"delete from @docket where {_ENTRY}")
 
 
@@ -63,3 +68,8 @@ def move_on(tx: Tx, mode: Mode, entry: Entry, after: tuple[int, str]) -> None:
 def leave(tx: Tx, mode: Mode, entry: Entry) -> None:
     """The subject has been heard."""
     tx.run(_LEAVE[mode], entry._asdict())
+
+
+def drop_persons(tx: Tx, mode: Mode, workspace_id: str, person_ids: Sequence[str]) -> None:
+    """Persons who were erased are not heard again."""
+    tx.each(_DROP_PERSONS[mode], person_ids, {"workspace_id": workspace_id})

@@ -16,7 +16,7 @@ from nimriz.base.ids import new_id
 from nimriz.core.claim import Claim
 from nimriz.core.mode import Mode, by_mode
 from nimriz.core.vault import PersonKey, Vault, VaultRefused
-from nimriz.store.db import StoreError, Tx
+from nimriz.store.db import Params, StoreError, Tx
 
 _KEY_SALT_BYTES = 16
 _EXTERNAL_ID = b"external_id"
@@ -32,6 +32,13 @@ _ADD_METADATA = by_mode(
     "insert into @metadata (workspace_id, event_id, person_id, sealed) "
     "values (:workspace_id, :event_id, :person_id, :sealed)"
 )
+_FORGET = by_mode(
+    "delete from @persons where workspace_id = :workspace_id and person_id in (:keys) "
+    "returning lookup, key_salt, external_id_sealed"
+)
+_FORGET_METADATA = by_mode(
+    "delete from @metadata where workspace_id = :workspace_id and person_id in (:keys) returning event_id"
+)
 _READ_METADATA = by_mode("select sealed from @metadata where workspace_id = :workspace_id and event_id = :event_id")
 
 
@@ -45,6 +52,14 @@ class Person:
     person_id: str
     key: PersonKey
     known: bool
+
+
+class Forgotten(NamedTuple):
+    """How many persons and pieces of metadata are no longer in the tables, and the bytes that must be in no file."""
+
+    persons: int
+    metadata: int
+    remains: tuple[bytes, ...]
 
 
 class Readable(NamedTuple):
@@ -113,3 +128,11 @@ def read(tx: Tx, mode: Mode, vault: Vault, workspace_id: str, event_id: str, per
         return Readable(external_id, None if kept is None else key.open(kept[0], _METADATA))
     except VaultRefused as refused:
         raise StoreError("a person's values cannot be opened") from refused
+
+
+def forget(tx: Tx, mode: Mode, workspace_id: str, person_ids: Sequence[str]) -> Forgotten:
+    """Delete the look-up hash, the key and what it seals of these persons, as far as they are there."""
+    params: Params = {"workspace_id": workspace_id}
+    metadata = tx.each(_FORGET_METADATA[mode], person_ids, params)
+    gone = tx.each(_FORGET[mode], person_ids, params)
+    return Forgotten(len(gone), len(metadata), tuple(bytes(part) for row in gone for part in row if part))

@@ -56,3 +56,14 @@ class Database(Protocol):
 
     def close(self) -> None:
         """Give everything back."""
+
+
+class Purgeable(Database, Protocol):
+    """A database from whose files it can be made sure that something is gone."""
+
+    def purge(self, remains: Sequence[bytes] | None, tables: Sequence[str], wait_s: float) -> bool:
+        """See to it that bytes which were deleted from `tables` are in no file any more.
+
+        `remains` are such bytes; None when they are not known any more, which takes longer. False when a reader of an
+        older state has kept that from being done for `wait_s` seconds: ask again later.
+        """

@@ -17,6 +17,7 @@ import apsw
 
 from nimriz.store import sql as widen
 from nimriz.store.db import NO_PARAMS, Params, Result, Row, Scalar, StoreError, Tx
+from nimriz.store.purging import purge
 
 # SQLite 3.7.0 to 3.51.2 can lose commits when one races a checkpoint (the WAL-reset bug).
 SQLITE_VERSION_MIN = (3, 51, 3)
@@ -182,6 +183,20 @@ class Sqlite:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close(True)
+
+    def purge(self, remains: Sequence[bytes] | None, tables: Sequence[str], wait_s: float) -> bool:
+        """See to it that bytes which were deleted from `tables` are in no file any more; raises StoreError."""
+        with self._write_lock:
+            if self._closed:
+                raise StoreError("closed")
+        try:
+            connection = self._connect()
+            try:
+                return purge(connection, self.path, remains, tables, wait_s)
+            finally:
+                connection.close(True)
+        except (apsw.Error, OSError) as error:
+            raise StoreError(type(error).__name__) from error
 
     def close(self) -> None:
         """Close every connection; the last one out folds the log into the file."""

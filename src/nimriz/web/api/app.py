@@ -22,6 +22,7 @@ from nimriz.web.api import (
     clicks,
     conversions,
     domains,
+    erasures,
     explanations,
     link_analytics,
     links,
@@ -72,6 +73,7 @@ def endpoints(desk: Desk) -> FastAPI:
         updates.router,
         explanations.router,  # Before the event itself, whose id may hold anything.
         conversions.router,
+        erasures.router,
         clicks.router,
         click_stream.router,
         reports.router,

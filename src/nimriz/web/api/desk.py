@@ -17,6 +17,7 @@ from nimriz.core import clicks
 from nimriz.core.attribution import TokenReader
 from nimriz.core.credentials import ApiKey
 from nimriz.core.destinations import Policy
+from nimriz.core.erasures import Eraser
 from nimriz.core.vault import Vault
 from nimriz.store.db import Database, Tx
 from nimriz.web.api.door import CALLER
@@ -46,6 +47,7 @@ class Desk:
     reporting: asyncio.Semaphore
     # Passwords take long to hash: threads of their own, so that nothing else waits for them.
     hashing: Executor
+    eraser: Eraser
 
     async def clicks_of(self, link_ids: Sequence[str]) -> dict[str, int]:
         """How often links were clicked. Raises StoreError."""

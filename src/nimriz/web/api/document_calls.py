@@ -66,6 +66,7 @@ TAGS = {
     "Workspace": "Who calls, and what the workspace may do.",
     "Conversions": "Sending signed events, one or many.",
     "Reading": "What was recorded, and reports on it.",
+    "Erasing": "Forgetting customers, without changing a total.",
     "Operations": "Whether the service is there.",
 }
 
@@ -215,6 +216,31 @@ CALLS: dict[tuple[str, str], Call] = {
         "Reading", "Explain an event", "conversions:read",
         {200: _is("Explanation", "Every check in order, and what stood before.", examples.EXPLANATION)},
         ("conversion_not_found",), params={"event_id": examples.EVENT_ID},
+    ),
+    ("POST", "/api/v1/erasures"): Call(
+        "Erasing", "Erase a person", "admin",
+        {
+            201: _is("ErasureAnswer", "The person is forgotten.", {
+                "erasure": examples.ERASURE, "support_reference": examples.REFERENCE,
+            }),
+            202: _is("ErasureAnswer", "Forgotten; the last copy goes as soon as nobody reads it any more.", {
+                "erasure": {**examples.ERASURE, "status": "pending", "finished_at": None, "certificate": None},
+                "support_reference": examples.REFERENCE,
+            }),
+        },
+        ("person_not_found",), {"external_id": "customer-42"},
+    ),
+    ("GET", "/api/v1/erasures"): Call(
+        "Erasing", "List erasures", "admin",
+        {200: _is("ErasurePage", "A page of erasures.", {"erasures": [examples.ERASURE], "next_cursor": None})},
+        params={"limit": 50},
+    ),
+    ("GET", "/api/v1/erasures/{erasure_id}"): Call(
+        "Erasing", "Read an erasure", "admin",
+        {200: _is("ErasureAnswer", "The erasure with its certificate.", {
+            "erasure": examples.ERASURE, "support_reference": examples.REFERENCE,
+        })},
+        ("erasure_not_found",), params={"erasure_id": examples.ERASURE["id"]},
     ),
     ("GET", "/api/v1/clicks"): Call(
         "Reading", "List clicks", "analytics:read",

@@ -176,3 +176,17 @@ REPORT: Example = {
     "unattributed": {**_NOTHING, "leads": 2, "reasons": {"no_identity": 2}},
     "fresh_as_of": "2026-11-30T12:00:00.000Z", "next_cursor": None,
 }  # fmt: skip
+
+ERASURE: Example = {
+    "id": "01934f2a-7c11-7d3e-9c55-1f0d6f3a2b10", "status": "finished", "asked_at": "2026-11-23T10:00:00.000Z",
+    "finished_at": "2026-11-23T10:00:00.000Z",
+    "destroyed": {"live_persons": 1, "live_metadata": 3, "test_persons": 0, "test_metadata": 0},
+    "certificate": {
+        "statement": (
+            '{"nimriz_erasure":1,"erasure_id":"01934f2a-7c11-7d3e-9c55-1f0d6f3a2b10","workspace_id":'
+            '"' + WORKSPACE_ID + '","asked_at":"2026-11-23T10:00:00.000Z","finished_at":"2026-11-23T10:00:00.000Z",'
+            '"destroyed":{"live_persons":1,"live_metadata":3,"test_persons":0,"test_metadata":0}}'
+        ),
+        "signature": "5f" * 64, "public_key": "c0" * 32,
+    },
+}  # fmt: skip

@@ -165,6 +165,16 @@ _CLICK = closed({
     "converted": FLAG, "customers": COUNT, "planted": FLAG,
 })  # fmt: skip
 
+_ERASURE = closed({
+    "id": ID, "status": one_of("pending", "finished"), "asked_at": INSTANT, "finished_at": maybe(INSTANT),
+    "destroyed": {"type": "object", "additionalProperties": COUNT},
+    "certificate": maybe(closed({
+        "statement": TEXT,
+        "signature": {"type": "string", "pattern": "^[0-9a-f]{128}$"},
+        "public_key": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    })),
+})  # fmt: skip
+
 SCHEMAS: dict[str, Schema] = {
     "Link": _LINK,
     "LinkAnswer": closed({"link": ref("Link")}),
@@ -241,6 +251,9 @@ SCHEMAS: dict[str, Schema] = {
         "support_reference": REFERENCE,
     }),
     "TestLedgerEmptied": closed({"deleted": COUNT}),
+    "Erasure": _ERASURE,
+    "ErasureAnswer": closed({"erasure": ref("Erasure"), "support_reference": REFERENCE}),
+    "ErasurePage": closed({"erasures": many(ref("Erasure")), "next_cursor": _PAGE_CURSOR}),
     "Recorded": closed(_RECORDED, optional=("differences",)),
     "BatchRecorded": closed({
         "results": many({"anyOf": [

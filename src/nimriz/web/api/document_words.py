@@ -20,6 +20,7 @@ WORDS = {
     "domain_id": "A domain that the workspace may use.",
     "domain_name": "The host, such as `go.example.com`.",
     "enabled": "`false` switches the domain off, `true` on again.",
+    "erasure_id": "The erasure's `id`.",
     "error_correction": "How much of the code may be unreadable: `L` 7%, `M` 15%, `Q` 25%, `H` 30%.",
     "event_id": "The caller's own name of the event.",
     "event_name": "The kind of event.",
