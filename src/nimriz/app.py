@@ -178,6 +178,8 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             Policy(installation.hosts.application, settings.private_destinations),
             lookups,
             feed,
+            settings.data_dir,
+            settings.analytics_wait_ms_max,
             asyncio.Semaphore(REPORTS_MAX),
             hashing,
             installation.eraser,

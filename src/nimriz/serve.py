@@ -17,6 +17,7 @@ from granian.http import HTTP1Settings
 from granian.server import Server
 from granian.server.common import AbstractServer
 
+from nimriz.analytics.watch import Options, watch
 from nimriz.config import Settings
 from nimriz.net import port_is_free
 from nimriz.parent import announce_parent
@@ -38,6 +39,14 @@ def serve(settings: Settings, greeting: str) -> None:
     with _lock(settings.data_dir):
         _wait_for_port(settings.host, settings.port)
         announce_parent()
+        watch(
+            Options(
+                str(settings.data_dir.absolute()),
+                settings.analytics_memory_mib,
+                settings.analytics_threads,
+                settings.clock_offset_s,
+            )
+        )
         print(greeting, file=sys.stderr, flush=True)
         listener("nimriz.app:application", settings, factory=True).serve()
 

@@ -9,23 +9,22 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from nimriz.base import jsontext
 from nimriz.base.errors import Refused
-from nimriz.core import erasures, persons, reports, signet
+from nimriz.core import erasures, persons, signet
 from nimriz.core.claims import read_claim
-from nimriz.core.clicks import Counted
 from nimriz.core.erasures import Eraser
 from nimriz.core.intake import Authentic
 from nimriz.core.persons import NOTHING
-from nimriz.core.reports import Question, Report
 from nimriz.store.db import Tx
 from nimriz.store.sqlite import Sqlite
 from tests.laws.examples import A, back, lead, sale
+from tests.laws.facts import Report
 from tests.laws.ledger import NOW_MS, WORKSPACE, Ledger, opened
+from tests.laws.ledger import report as reported
 from tests.sealed import VAULT, Sealing, begin
 
 ANN = "ann@shop.example"
@@ -77,8 +76,8 @@ def record(ledger: Ledger, event_id: str, external_id: str | None) -> None:
 
 
 def report(ledger: Ledger) -> Report:
-    question = Question(WORKSPACE, ledger.mode, 0, 10**15, ZoneInfo("UTC"), "link")
-    return ledger.database.read(lambda tx: reports.build(tx, question, Counted([], {})))
+    with ledger.columnar(clicked=False) as columnar:
+        return reported(columnar, ledger.mode, "link")
 
 
 def figures(ledger: Ledger) -> object:

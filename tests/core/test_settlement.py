@@ -7,7 +7,7 @@ import pytest
 from nimriz.core import settlement
 from tests.laws.examples import A, B, back, sale
 from tests.laws.facts import Event, Settlement
-from tests.laws.ledger import WORKSPACE, Ledger, opened, order_of, settlement_of
+from tests.laws.ledger import WORKSPACE, Ledger, opened, order_of, report, settlement_of
 
 LARGEST = 10**17
 
@@ -108,5 +108,6 @@ def test_two_sales_under_two_links_are_each_taken_from_at_their_own_link() -> No
     events = [sale("1", 10, 1, order="o", click=A), sale("2", 10, 2, order="o", click=B), back("r", 15, order="o")]
     with opened() as ledger:
         ledger.record_all([events])
-        rows = ledger.report({}, "link", "event").rows
+        with ledger.columnar(clicked=False) as columnar:
+            rows = report(columnar, "live", "link").rows
         assert {key: row.revenue["USD"].net for key, row in rows.items()} == {"link-a": 0, "link-b": 5}

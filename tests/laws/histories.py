@@ -25,9 +25,6 @@ CLICKS = (
     Click("04", "link-b", None, BASE_MS + 100_000, 1),
     Click("05", "link-a", "X", BASE_MS - DAY_MS, 1),
 )
-CLICKS_BY_LINK = {
-    link: [click.time_ms for click in CLICKS if click.link_id == link] * 2 for link in ("link-a", "link-b")
-}
 BAD_TOKENS = ("token_malformed", "token_forged", "token_other_workspace")
 # Both edges of window and grace of every click, exactly and one millisecond to either side, and a calm hour.
 EDGES = sorted(

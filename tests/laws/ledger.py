@@ -11,30 +11,33 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import msgspec
 
+from nimriz.analytics import figures
+from nimriz.analytics.dimensions import Question
+from nimriz.analytics.figures import Figures
 from nimriz.base import ids, jsontext
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.tokens import Keyring
-from nimriz.core import conversions, reports, settlement
+from nimriz.core import conversions, settlement
 from nimriz.core.attribution import TokenReader
 from nimriz.core.claims import read_claim
-from nimriz.core.clicks import QUARTER_MS, ClickCount, Counted
 from nimriz.core.intake import Authentic, Recorded
 from nimriz.core.mode import Mode
 from nimriz.core.recording import Recorder
-from nimriz.core.reports import By, ClockName, Figures, Question
 from nimriz.core.vault import Vault
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite
 from nimriz.web import wire
+from tests import clicklogs
+from tests.columnar import Columnar, projected
 from tests.laws import facts
 from tests.laws.facts import Click, Event, Money, Order, Row, Settlement, Verdict
-from tests.laws.histories import BASE_MS, DAY_MS
+from tests.laws.histories import BASE_MS, CLICKS, DAY_MS
 
 WORKSPACE, OTHER_WORKSPACE = "01900000-0000-7000-8000-0000000000aa", "01900000-0000-7000-8000-0000000000bb"
 LINKS = {"link-a": "01900000-0000-7000-8000-00000000000a", "link-b": "01900000-0000-7000-8000-00000000000b"}
@@ -175,28 +178,11 @@ class Ledger:
             assert told == {by: sums[by, of] for by, of in sums if of == sale_id and sums[by, of]}
         return {pair: amount for pair, amount in sums.items() if amount}
 
-    def report(
-        self,
-        clicks_by_link: dict[str, list[int]],
-        by: By,
-        clock: ClockName,
-        from_ms: int = 0,
-        to_ms: int = FOR_EVER_MS,
-    ) -> facts.Report:
-        """A report in the model's words, its rates as the API gives them."""
-        inside = [(LINKS[k], t) for k, times in clicks_by_link.items() for t in times if from_ms <= t < to_ms]
-        counts = [ClickCount(link_id, time // QUARTER_MS * QUARTER_MS, 1, 1) for link_id, time in inside]
-        question = Question(WORKSPACE, self.mode, from_ms, to_ms, ZoneInfo("UTC"), by, clock)
-        told = self.database.read(lambda tx: reports.build(tx, question, Counted(counts, {})))
-        clickless = by == "event_name"
-        rows = {
-            _LINK_NAMES[key] if by == "link" else key: _row(
-                figures, told.totals.tracked_clicks if clickless else figures.tracked_clicks, clickless
-            )
-            for key, figures in told.rows.items()
-        }
-        totals = _row(told.totals, told.totals.tracked_clicks, False)
-        return facts.Report(rows, totals, _row(told.unattributed, 0, True), told.reasons)
+    @contextmanager
+    def columnar(self, clicked: bool = True) -> Iterator[Columnar]:
+        """The columnar copy of this ledger, with the clicks of the histories or with none."""
+        with projected(self.database, {0: _click_log()} if clicked else {}) as columnar:
+            yield columnar
 
     def state(self, event_ids: Iterable[str]) -> bytes:
         """What can be read of these events, byte for byte, without ids of ours and times of arrival."""
@@ -245,19 +231,55 @@ def order_of(told: conversions.Order | None) -> Order | None:
     return Order(told.currency or None, *money, told.sales, told.follow_ons)
 
 
-def _row(figures: Figures, base: int, clickless: bool) -> Row:
+def report(
+    columnar: Columnar, mode: Mode, by: str, clock: str = "event", from_ms: int = 0, to_ms: int = FOR_EVER_MS
+) -> facts.Report:
+    """A report in the model's words, its rates as the API gives them."""
+    told = columnar.report(Question(WORKSPACE, mode, from_ms, to_ms, "UTC", NOW_MS, (by,), clock))
+    clickless = by == "event_name"
+    rows = {
+        _told_key(key[0], by): _row(f, told.totals.tracked_clicks if clickless else f.tracked_clicks, clickless)
+        for key, f in told.rows.items()
+    }
+    totals = _row(told.totals, told.totals.tracked_clicks, False)
+    return facts.Report(rows, totals, _row(told.unattributed, 0, True), told.reasons)
+
+
+def _told_key(key: str, by: str) -> str:
+    if by == "link":
+        return _LINK_NAMES[key]
+    if by == "variant":
+        link_id, _, decision = key.partition("/")
+        return f"{_LINK_NAMES[link_id]}/{_VARIANTS[int(decision)]}" if decision else _LINK_NAMES[link_id]
+    return key
+
+
+def _row(f: Figures, base: int, clickless: bool) -> Row:
     return Row(
-        None if clickless else figures.tracked_clicks,
-        figures.leads,
-        figures.sales,
-        figures.refunds,
-        figures.cancellations,
-        figures.reversals,
-        figures.reinstatements,
-        figures.attributed,
-        reports.rate(figures.attributed, base),  # type: ignore[arg-type]
-        {c: Money(m.gross_minor, m.taken_back_minor, m.net_minor) for c, m in figures.revenue.items()},
+        None if clickless else f.tracked_clicks,
+        f.leads,
+        f.sales,
+        f.refunds,
+        f.cancellations,
+        f.reversals,
+        f.reinstatements,
+        f.attributed,
+        figures.rate(f.attributed, base),  # type: ignore[arg-type]
+        {c: Money(m.gross_minor, m.taken_back_minor, m.net_minor) for c, m in f.revenue.items()},
     )
+
+
+@cache
+def _click_log() -> Sqlite:
+    """The clicks of the histories, each twice: once as its token tells it, and once more under another id."""
+    log = clicklogs.opened(Path(tempfile.mkdtemp(dir=_MEMORY if _MEMORY.is_dir() else None)) / "clicks-0.db")
+    for number, click in enumerate(2 * CLICKS):
+        click_id = click_uuid(click) if number < len(CLICKS) else click_uuid(replace(click, click_id=f"5{number}"))
+        made = clicklogs.click(click.time_ms, LINKS[click.link_id], WORKSPACE)
+        clicklogs.write(
+            log, made._replace(click_id=ids.to_text(click_id), domain_id=OTHER_LINK, decision=DECISIONS[click.variant])
+        )
+    return log
 
 
 @cache

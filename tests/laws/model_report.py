@@ -5,7 +5,7 @@ Imports nothing of nimriz either. A report is added up from lines: every event o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -68,18 +68,22 @@ def tally(lines: Sequence[Entry], clicks: int | None, base: int | None) -> Row:
     return Row(clicks=clicks, attributed=attributed, rate=rate, revenue=revenue, **count)
 
 
+def _variant(click: Click) -> str:
+    return click.link_id if click.variant is None else f"{click.link_id}/{click.variant}"
+
+
 def report(
     events: Iterable[Event],
-    clicks_by_link: Mapping[str, Sequence[int]],
+    clicks: Sequence[Click],
     by: str = "link",
     clock: str = "event",
     from_ms: int | None = None,
     to_ms: int | None = None,
 ) -> Report:
-    """The report by link, variant, event_name or day; `clicks_by_link` holds the times of the tracked clicks.
+    """The report by link, variant, event_name or day; `clicks` are the tracked ones.
 
     READING: by event_name, what is taken or given back stands with the event that does it, gross with `sale`;
-    a click without a variant has its link's id as key; by variant, clicks are not told apart (None).
+    a click without a variant has its link's id as key.
     """
     world = known(events)
     clicked = {e.click.click_id: e.click.time_ms for e in world.values() if isinstance(e.click, Click)}
@@ -103,20 +107,20 @@ def report(
     lines = [line for line in entries(world.values()) if inside(at_ms(line))]
     won = [line for line in lines if line.verdict.status == "attributed"]
     lost = [line for line in lines if line.verdict.status != "attributed"]
-    clicks = [(link, time) for link, times in clicks_by_link.items() for time in times if inside(time)]
+    made = [click for click in clicks if inside(click.time_ms)]
     clicks_of: dict[str, int] = {}
-    for link, time in clicks if by in ("link", "day") else []:
-        where = link if by == "link" else day(time)
+    for click in made if by != "event_name" else []:
+        where = {"link": click.link_id, "variant": _variant(click), "day": day(click.time_ms)}[by]
         clicks_of[where] = clicks_of.get(where, 0) + 1
     rows = {}
     for where in {key(line) for line in won} | clicks_of.keys():
-        own = clicks_of.get(where, 0) if by in ("link", "day") else None
-        base = len(clicks) if by == "event_name" else own
+        own = clicks_of.get(where, 0) if by != "event_name" else None
+        base = len(made) if by == "event_name" else own
         rows[where] = tally([line for line in won if key(line) == where], own, base)
     reasons = [line.verdict.reason for line in lost if line.column is not None]
     return Report(
         rows,
-        tally(won, len(clicks), len(clicks)),
+        tally(won, len(made), len(made)),
         tally(lost, None, None),
         {reason: reasons.count(reason) for reason in sorted({r for r in reasons if r is not None})},
     )

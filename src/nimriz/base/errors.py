@@ -56,6 +56,9 @@ CODES: dict[str, Code] = {
     "store_unavailable": Code(
         503, "Store unavailable", "Not acknowledged: it may or may not be recorded. Send again, same event_id."
     ),
+    "reports_unavailable": Code(
+        503, "Reports unavailable", "Reports are being prepared; links and conversions are not affected. Ask again."
+    ),
     "not_found": Code(404, "Not found", "Nothing is here, or it belongs to another workspace."),
     "method_not_allowed": Code(405, "Method not allowed", "Use the method named in Allow."),
     "host_unknown": Code(421, "Host unknown", "This host is neither the application's nor a registered domain."),

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from nimriz.cli import clicks, credentials, erasing, events, exports, imports, ledger, links, signatures, workspaces
+from nimriz.cli import (
+    analytics,
+    clicks,
+    credentials,
+    erasing,
+    events,
+    exports,
+    imports,
+    ledger,
+    links,
+    signatures,
+    workspaces,
+)
 from nimriz.cli.output import said_no
 
 app = typer.Typer(
@@ -22,6 +34,7 @@ app.add_typer(credentials.keys, name="key")
 app.add_typer(links.app, name="link")
 app.add_typer(links.blocks, name="block")
 app.add_typer(clicks.app, name="clicks")
+app.add_typer(analytics.app, name="analytics")
 app.add_typer(imports.app, name="import")
 app.add_typer(exports.app, name="export")
 doctors = typer.Typer()

@@ -90,6 +90,7 @@ _TEST_TABLES = (
     "test_outcomes", "test_verdicts", "test_settlements", "test_movements", "test_ties", "test_persons",
     "test_metadata", "test_idempotency_keys", "test_docket",
 )  # fmt: skip
+_EMPTIED = "insert into emptyings (workspace_id, emptied_at_ms) values (:workspace_id, :now_ms)"
 _FORGET_KEYS = by_mode("delete from @idempotency_keys where first_at_ms < :before_ms")
 
 
@@ -155,11 +156,12 @@ def forget_keys(tx: Tx, mode: Mode, now_ms: int) -> None:
     tx.run(_FORGET_KEYS[mode], {"before_ms": now_ms - IDEMPOTENCY_KEY_MS})
 
 
-def empty_test(tx: Tx, workspace_id: str) -> int:
+def empty_test(tx: Tx, workspace_id: str, now_ms: int) -> int:
     """Empty a workspace's test ledger as a whole; returns how many events there were."""
     row = tx.one(
         "select count(*) from test_outcomes where workspace_id = :workspace_id", {"workspace_id": workspace_id}
     )
+    tx.run(_EMPTIED, {"workspace_id": workspace_id, "now_ms": now_ms})
     for table in _TEST_TABLES:
         tx.run(f"delete from {table} where workspace_id = :workspace_id", {"workspace_id": workspace_id})
     return 0 if row is None else int(row[0])

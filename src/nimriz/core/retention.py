@@ -20,6 +20,8 @@ from nimriz.store.db import Database, Params, Row, StoreError, Tx
 KEPT_DAYS_MIN = 32
 SETTLED_MS = 60_000
 """So long after a verdict its click is on disk, whatever the disk did: it may come later than its conversion."""
+FORGOTTEN_MAX = 1_000_000
+"""So many forgotten clicks are remembered by their numbers, for copies; one that lags behind further is made anew."""
 _TOGETHER = 1_000
 # A transaction of so many deletions holds the log for some ten milliseconds; between two, the clicks have their turn.
 _FORGOTTEN_TOGETHER = 200
@@ -42,6 +44,9 @@ _FORGET = (
     "delete from click_judgments where click_seq in (:keys) "
     "and not exists (select 1 from clicks where seq = click_seq)",
 )
+
+_FORGOTTEN = "insert into forgotten (click_seq) values (:click_seq)"
+_FORGOTTEN_LONG_AGO = "delete from forgotten where seq <= (select max(seq) from forgotten) - :kept_max"
 
 
 def shown_from_ms(plan: str, now_ms: int) -> int:
@@ -127,6 +132,8 @@ def _forget(tx: Tx, seqs: list[int], before_ms: int) -> int:
     gone = [row[0] for row in tx.each(_FORGET[0], seqs)]
     for statement in _FORGET[1:]:
         tx.each(statement, gone)
+    tx.many(_FORGOTTEN, [(seq,) for seq in gone])
+    tx.run(_FORGOTTEN_LONG_AGO, {"kept_max": FORGOTTEN_MAX})
     return len(gone)
 
 

@@ -95,7 +95,7 @@ async def empty_test_ledger(request: Request, _: Annotated[Literal["test"], Quer
     """Empty the workspace's test ledger, as a whole; live events cannot be deleted."""
     desk: Desk = request.app.state.desk
     key = caller(request, "admin")
-    deleted = await desk.write(lambda tx: ledger.empty_test(tx, key.workspace_id))
+    deleted = await desk.write(lambda tx: ledger.empty_test(tx, key.workspace_id, desk.clock.now_ms()))
     return answer({"deleted": deleted})
 
 

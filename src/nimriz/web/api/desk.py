@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from fastapi import Request
 from starlette.responses import Response
 
+from nimriz.analytics import client
 from nimriz.base.clock import Clock
 from nimriz.base.errors import Refused
 from nimriz.core import clicks
@@ -43,6 +45,8 @@ class Desk:
     policy: Policy
     lookups: Lookups
     feed: Feed
+    data_dir: Path
+    analytics_wait_ms_max: int
     # Reports read much; a few at a time leave threads to everybody else.
     reporting: asyncio.Semaphore
     # Passwords take long to hash: threads of their own, so that nothing else waits for them.
@@ -52,6 +56,15 @@ class Desk:
     async def clicks_of(self, link_ids: Sequence[str]) -> dict[str, int]:
         """How often links were clicked. Raises StoreError."""
         return await asyncio.to_thread(lambda: clicks.count_by_link(self.click_logs(), link_ids))
+
+    async def ask(self, asked: str, question: Mapping[str, Any]) -> Any:
+        """Ask the columnar store, a few at a time. Raises Refused(reports_unavailable)."""
+        wait_s = self.analytics_wait_ms_max / 1000
+        async with self.reporting:
+            try:
+                return await client.ask(self.data_dir, {"ask": asked, "question": question, "wait_s": wait_s}, wait_s)
+            except client.Unavailable:
+                raise Refused("reports_unavailable", retry_after_s=1) from None
 
     async def in_turn(self, fn: Callable[[], Result]) -> Result:
         """Do what may hash passwords, in a thread that nobody else needs."""

@@ -18,10 +18,10 @@ from nimriz.core.entitlements import PLANS, SURFACES
 from nimriz.core.history import Action
 from nimriz.core.link_clicks import BREAKDOWNS
 from nimriz.core.quality import QUALITIES, REASONS
-from nimriz.core.reports import BYS
 from nimriz.core.trace import Check
 from nimriz.core.verification import Finding
 from nimriz.web.api.bulk import BulkRow
+from nimriz.web.api.reports import BYS
 
 Schema = dict[str, Any]
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from nimriz.analytics import figures
+from nimriz.analytics.dimensions import Question
+from nimriz.analytics.figures import Figures
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.errors import FieldError, Refused
 from nimriz.base.money import to_decimal
-from nimriz.core import clicks, entitlements, links, reports, retention, workspaces
+from nimriz.core import entitlements, links, retention, workspaces
+from nimriz.core.clicks import LEFT_OUT
 from nimriz.core.mode import Mode
-from nimriz.core.reports import By, ClockName, Figures, Question, Report
 from nimriz.store.db import Tx
 from nimriz.web.api.audience import audience_of
 from nimriz.web.api.desk import Desk, answer, caller
@@ -23,6 +25,8 @@ from nimriz.web.api.period import read_period
 router = APIRouter()
 
 _SURFACE = "conversion_reporting"
+By = Literal["link", "event_name", "day"]
+BYS: tuple[By, ...] = ("link", "event_name", "day")
 
 
 class ReportQuery(BaseModel):
@@ -33,7 +37,7 @@ class ReportQuery(BaseModel):
     to: str = ""
     timezone: str = "UTC"
     by: By = "link"
-    clock: ClockName = "event"
+    clock: Literal["event", "click"] = "event"
     mode: Mode = "live"
     link_id: str = ""
     event_name: str = Field(default="", pattern="^(|lead|sale|refund|cancellation|reversal)$")
@@ -50,44 +54,35 @@ async def conversions_report(request: Request, query: Annotated[ReportQuery, Que
     key = caller(request, "analytics:read")
     now_ms = desk.clock.now_ms()
     period = read_period(query.from_, query.to, query.timezone, now_ms)
+    audience = audience_of(query.include_bots, query.include_suspects)
+    plan = await desk.read(lambda tx: _plan_with_surface(tx, key.workspace_id))
+    shown_from_ms = retention.shown_from_ms(plan, now_ms)
+    filters = {"link": [query.link_id]} if query.link_id else {}
+    if query.event_name:
+        filters["event_name"] = [query.event_name]
     question = Question(
         key.workspace_id,
         query.mode,
         *period.bounds,
-        period.zone,
-        query.by,
+        query.timezone,
+        now_ms,
+        (query.by,),
         query.clock,
-        query.link_id,
-        query.event_name,
+        filters,
+        tuple(filter(None, LEFT_OUT[audience])),
+        shown_from_ms=shown_from_ms,
+        offset=int(query.cursor or 0),
+        limit=query.limit,
     )
-
-    audience = audience_of(query.include_bots, query.include_suspects)
-    plan = await desk.read(lambda tx: _plan_with_surface(tx, key.workspace_id))
-    shown_from_ms = retention.shown_from_ms(plan, now_ms)
-
-    def count() -> clicks.Counted:
-        from_ms, to_ms = period.bounds
-        return clicks.count(
-            desk.click_logs(), key.workspace_id, max(from_ms, shown_from_ms), to_ms, audience,
-            reports.row_of(question), query.link_id,
-        )  # fmt: skip
-
-    async with desk.reporting:
-        counted = await asyncio.to_thread(count)
-
-    def read(tx: Tx) -> tuple[Report, dict[str, str]]:
-        report = reports.build(tx, question, counted)
-        keys = list(report.rows) if query.by == "link" else []
-        return report, links.labels(tx, key.workspace_id, keys)
-
-    async with desk.reporting:
-        report, labels = await desk.read(read)
-    ranked = reports.ranked(report)
-    start = int(query.cursor or 0)
-    if start > len(ranked):
+    told = await desk.ask("report", question._asdict())
+    if question.offset > told["row_count"]:
         raise Refused("validation_failed", errors=(FieldError("cursor", "field_type"),))
-    page = ranked[start : start + query.limit]
-    more = start + query.limit < len(ranked)
+    rows = [(keys[0], figures.from_wire(values)) for keys, values in told["rows"]]
+    totals, unattributed = figures.from_wire(told["totals"]), figures.from_wire(told["unattributed"])
+    labels: dict[str, str] = {}
+    if query.by == "link":
+        labels = await desk.read(lambda tx: links.labels(tx, key.workspace_id, [row_key for row_key, _ in rows]))
+    after = question.offset + question.limit
     by_name = query.by == "event_name"
     # Figures that reach beyond what the plan shows are not told, rather than what is left of them.
     hidden = period.from_ms < shown_from_ms
@@ -103,24 +98,24 @@ async def conversions_report(request: Request, query: Annotated[ReportQuery, Que
             "as_of": None,
             "rows": [
                 {
-                    "key": key,
-                    "label": labels.get(key, key),
+                    "key": row_key,
+                    "label": labels.get(row_key, row_key),
                     **_members(
                         f,
-                        report.totals.tracked_clicks if by_name else f.tracked_clicks,
+                        totals.tracked_clicks if by_name else f.tracked_clicks,
                         clickless=by_name,
-                        hidden=hidden and (query.by != "day" or key < first_day),
+                        hidden=hidden and (query.by != "day" or row_key < first_day),
                     ),
                 }
-                for key, f in page
+                for row_key, f in rows
             ],
-            "totals": _members(report.totals, report.totals.tracked_clicks, hidden=hidden),
+            "totals": _members(totals, totals.tracked_clicks, hidden=hidden),
             "unattributed": {
-                **_members(report.unattributed, 0, clickless=True),
-                "reasons": dict(sorted(report.reasons.items())),
+                **_members(unattributed, 0, clickless=True),
+                "reasons": dict(sorted(told["reasons"].items())),
             },
-            "fresh_as_of": to_rfc3339(now_ms),
-            "next_cursor": str(start + query.limit) if more else None,
+            "fresh_as_of": to_rfc3339(told["fresh_ms"]),
+            "next_cursor": str(after) if after < told["row_count"] else None,
         }
     )
 
@@ -134,22 +129,17 @@ def _plan_with_surface(tx: Tx, workspace_id: str) -> str:
 
 
 def _members(
-    figures: Figures, tracked_clicks: int, *, clickless: bool = False, hidden: bool = False
-) -> dict[str, object]:
+    figures_: Figures, tracked_clicks: int, *, clickless: bool = False, hidden: bool = False
+) -> dict[str, Any]:
     """The members of a row; its rate is by `tracked_clicks`. Clicks may have no place in it, or be hidden."""
     told = not (clickless or hidden)
     return {
-        "clicks": figures.clicks if told else None,
-        "tracked_clicks": figures.tracked_clicks if told else None,
-        "unique_clicks": figures.unique_clicks if told else None,
-        "leads": figures.leads,
-        "sales": figures.sales,
-        "refunds": figures.refunds,
-        "cancellations": figures.cancellations,
-        "reversals": figures.reversals,
-        "reinstatements": figures.reinstatements,
-        "attributed": figures.attributed,
-        "attribution_rate": None if hidden else reports.rate(figures.attributed, tracked_clicks),
+        "clicks": figures_.clicks if told else None,
+        "tracked_clicks": figures_.tracked_clicks if told else None,
+        "unique_clicks": figures_.unique_clicks if told else None,
+        **{name: getattr(figures_, name) for name in figures.COUNTS},
+        "attributed": figures_.attributed,
+        "attribution_rate": None if hidden else figures.rate(figures_.attributed, tracked_clicks),
         "revenue": [
             {
                 "currency": currency,
@@ -160,6 +150,6 @@ def _members(
                 "taken_back_minor": money.taken_back_minor,
                 "net_minor": money.net_minor,
             }
-            for currency, money in sorted(figures.revenue.items())
+            for currency, money in sorted(figures_.revenue.items())
         ],
     }

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nimriz.core.reports import Figures, Report, ranked, rate
+from nimriz.analytics.figures import Figures, ranked, rate
 from tests.laws.examples import T, back, lead, sale
 from tests.laws.facts import Money
 from tests.laws.histories import DAY_MS
-from tests.laws.ledger import opened
+from tests.laws.ledger import opened, report
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,7 @@ def figures(*, usd: int = 0, jpy: int = 0, conversions: int = 0, clicks: int = 0
 
 def order_of(**rows: Figures) -> list[str]:
     """The keys of these rows as a report lists them."""
-    report = Report(rows=rows)
-    for row in rows.values():
-        for currency in row.revenue:
-            report.totals.money(currency)
-    return [key for key, _ in ranked(report)]
+    return [key[0] for key, _ in ranked(((key,), row) for key, row in rows.items())]
 
 
 def test_rows_stand_by_net_revenue_then_conversions_then_clicks_then_key() -> None:
@@ -78,10 +74,11 @@ def test_two_hundred_of_the_largest_sales_are_added_exactly() -> None:
     with opened() as ledger:
         ledger.record_all([[*sales, *(back(f"r{n}", 10**17, of=f"s{n:03d}") for n in range(10, 100))]])
         taken = sum(10**17 - n for n in range(10, 100))
-        for by in ("link", "day"):
-            (row,) = ledger.report({}, by, "event").rows.values()
-            assert row.revenue == {"USD": Money(gross, taken, gross - taken)}
-        rows = ledger.report({}, "event_name", "event").rows
+        with ledger.columnar(clicked=False) as columnar:
+            for by in ("link", "day"):
+                (row,) = report(columnar, "live", by).rows.values()
+                assert row.revenue == {"USD": Money(gross, taken, gross - taken)}
+            rows = report(columnar, "live", "event_name").rows
         assert (rows["sale"].revenue["USD"].net, rows["refund"].revenue["USD"].net) == (gross, -taken)
 
 
@@ -92,7 +89,8 @@ def test_money_that_was_taken_and_given_back_again_leaves_no_trace_in_a_report()
     for arriving in (events, [events[0], events[2], events[1]]):
         with opened() as ledger:
             ledger.record_all([[event] for event in arriving])
-            told.append([ledger.report({}, by, "event") for by in ("link", "event_name", "day")])
+            with ledger.columnar(clicked=False) as columnar:
+                told.append([report(columnar, "live", by) for by in ("link", "event_name", "day")])
     assert told[0] == told[1]
     assert told[0][1].rows["cancellation"].revenue == {}
 
@@ -104,7 +102,8 @@ def test_a_row_is_not_made_of_money_that_was_taken_and_given_back() -> None:
     refund = back("r", 5, DAY_MS, order="o")
     with opened() as ledger:
         ledger.record_all([[second], [refund], [first]])
-        told = ledger.report({}, "link", "event", later, later + 1)
+        with ledger.columnar(clicked=False) as columnar:
+            told = report(columnar, "live", "link", "event", later, later + 1)
         assert told.unattributed.revenue == {}
         assert {key: row.revenue for key, row in told.rows.items()} == {"link-a": {"USD": Money(0, 5, -5)}}
 
@@ -112,6 +111,7 @@ def test_a_row_is_not_made_of_money_that_was_taken_and_given_back() -> None:
 def test_reasons_count_every_event_that_is_not_attributed() -> None:
     with opened() as ledger:
         ledger.record_all([[lead("1"), lead("2"), lead("3", click="token_forged"), back("r", of="x")]])
-        told = ledger.report({}, "link", "event")
+        with ledger.columnar(clicked=False) as columnar:
+            told = report(columnar, "live", "link")
         assert told.reasons == {"no_identity": 2, "token_forged": 1, "related_pending": 1}
         assert told.rows == {}

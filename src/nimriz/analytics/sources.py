@@ -1,0 +1,175 @@
+"""What the projector reads: what was committed to the records and the click logs after a cursor, a page at a time.
+
+Rows come in the order and the shape of the columnar tables. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nimriz.analytics.tables import NO_ID
+from nimriz.core.mode import MODES, Mode, by_mode
+from nimriz.store.db import Database, Row, Tx
+from nimriz.store.sqlite import Sqlite
+
+PAGE_ROWS = 20_000
+
+_AFTER = "seq > :after_seq order by seq limit :limit_count"
+_LEDGER: dict[str, dict[str, str]] = {
+    name: dict(by_mode(f"select {columns} from @{name} where {_AFTER}"))
+    for name, columns in {
+        "outcomes": (
+            "seq, workspace_id, event_id, event_name, event_time_ms, received_at_ms, value_minor, currency, "
+            "related_event_id, person_id, identified"
+        ),
+        "verdicts": (
+            "seq, workspace_id, event_id, judged_at_ms, status, method, reason, "
+            f"case when link_id = '' then '{NO_ID}' else link_id end, decision, "
+            f"case when click_id = '' then '{NO_ID}' else click_id end, coalesce(clicked_at_ms, 0)"
+        ),
+        "settlements": "seq, workspace_id, event_id, judged_at_ms, status, currency, applied_minor, excess_minor",
+        "movements": "seq, workspace_id, event_id, sale_event_id, amount_minor, moved_at_ms",
+        "ties": (
+            "seq, workspace_id, person_id, click_id, link_id, decision, clicked_at_ms, window_days, from_ms, tied_at_ms"
+        ),
+    }.items()
+}
+LEDGER = tuple(_LEDGER)
+_NEWEST = {name: by_mode(f"select coalesce(max(seq), 0) from @{name}") for name in LEDGER}
+_EMPTYINGS = "select coalesce(max(seq), 0) from emptyings"
+_AGENT_OF = (
+    "left join click_agents on click_agents.click_seq = clicks.seq "
+    "left join agents on agents.agent_id = click_agents.agent_id "
+)
+_CLICKS = (
+    "select clicks.seq, clicks.workspace_id, clicks.clicked_at_ms, clicks.decision, clicks.tracked, clicks.visitor, "
+    "clicks.quality, clicks.quality, clicks.click_id, clicks.link_id, clicks.domain_id, clicks.touch_type, "
+    "clicks.placement, clicks.destination_host, clicks.referrer_host, clicks.utm_source, clicks.utm_medium, "
+    "clicks.utm_campaign, clicks.utm_term, clicks.utm_content, clicks.country, clicks.region, clicks.city, "
+    "clicks.language, coalesce(agents.device, ''), coalesce(agents.os, ''), coalesce(agents.browser, ''), "
+    f"clicks.tags, clicks.token_suppressed, agents.agent_id from clicks {_AGENT_OF}"
+    "where clicks.seq > :after_seq order by clicks.seq limit :limit_count"
+)
+_VISITOR = 5
+_JUDGMENTS = f"select seq, click_seq, judged_at_ms, quality from click_judgments where {_AFTER}"
+_FORGOTTEN = f"select seq, click_seq from forgotten where {_AFTER}"
+_FORGOTTEN_FROM = "select coalesce(min(seq), 0) from forgotten"
+_LOG_NEWEST = "select (select coalesce(max(seq), 0) from clicks), (select coalesce(max(seq), 0) from forgotten)"
+_AGENTS = (
+    "select click_seq, device, os, browser from click_agents join agents on agents.agent_id = click_agents.agent_id "
+    "where click_seq in (:keys)"
+)
+
+Cursors = dict[str, int]
+
+
+class LedgerPage(NamedTuple):
+    """Rows of both ledgers by table. `emptied` is the number of the newest emptying of a test ledger."""
+
+    rows: dict[str, list[list[Any]]]
+    cursors: Cursors
+    emptied: int
+    more: bool
+
+
+class LogPage(NamedTuple):
+    """Rows of one click log: clicks and, apart, the numbers of those whose agent is unread."""
+
+    clicks: list[list[Any]]
+    unread: list[list[Any]]
+    judgments: list[list[Any]]
+    forgotten: list[list[Any]]
+    cursors: Cursors
+    more: bool
+
+
+def ledger_page(tx: Tx, cursors: Cursors) -> LedgerPage:
+    """The next rows of every table of both ledgers."""
+    rows: dict[str, list[list[Any]]] = {}
+    moved: Cursors = {}
+    more = False
+    for name in LEDGER:
+        for mode in MODES:
+            cursor = cursor_of(name, mode)
+            page = tx.all(_LEDGER[name][mode], {"after_seq": cursors.get(cursor, 0), "limit_count": PAGE_ROWS})
+            if page:
+                rows.setdefault(name, []).extend([mode, *row] for row in page)
+                moved[cursor] = int(page[-1][0])
+                more |= len(page) == PAGE_ROWS
+    return LedgerPage(rows, moved, _number(tx.one(_EMPTYINGS)), more)
+
+
+def cursor_of(table: str, mode: Mode) -> str:
+    """The name of the cursor of one table of one ledger."""
+    return f"{mode} {table}"
+
+
+def log_page(tx: Tx, number: int, cursors: Cursors) -> LogPage:
+    """The next rows of the click log of this number."""
+
+    def page(name: str, sql: str) -> list[Row]:
+        rows = tx.all(sql, {"after_seq": cursors.get(f"{name} {number}", 0), "limit_count": PAGE_ROWS})
+        if rows:
+            moved[f"{name} {number}"] = int(rows[-1][0])
+        return rows
+
+    moved: Cursors = {}
+    read, judged, gone = page("clicks", _CLICKS), page("judgments", _JUDGMENTS), page("forgotten", _FORGOTTEN)
+    if len(read) == PAGE_ROWS:
+        # No judgment before its click.
+        ahead = next((n for n, row in enumerate(judged) if row[1] > read[-1][0]), len(judged))
+        judged = judged[:ahead]
+        moved["judgments " + str(number)] = int(judged[-1][0]) if judged else cursors.get(f"judgments {number}", 0)
+    clicks = [[number, *row[:_VISITOR], _as_number(row[_VISITOR]), *row[_VISITOR + 1 : -1]] for row in read]
+    return LogPage(
+        clicks,
+        [[number, row[0], row[2]] for row in read if row[-1] is None],
+        [[number, *row] for row in judged],
+        [[number, row[1]] for row in gone],
+        moved,
+        max(len(read), len(judged), len(gone)) == PAGE_ROWS,
+    )
+
+
+def agents_of(tx: Tx, seqs: Sequence[int]) -> list[Row]:
+    """What clicks turned out to be made with: number, device, system, browser. Those still unread are left out."""
+    return tx.each(_AGENTS, seqs)
+
+
+def gone_back(tx: Tx, cursors: Cursors) -> bool:
+    """Whether the ledgers hold less than was copied: then they are others, from a backup."""
+    return any(
+        _number(tx.one(_NEWEST[name]["live"])) < cursors.get(cursor_of(name, "live"), 0) for name in LEDGER
+    ) or _number(tx.one(_EMPTYINGS)) < cursors.get("emptyings", 0)
+
+
+def log_gone_back(tx: Tx, number: int, cursors: Cursors) -> bool:
+    """The same for a click log; or whether clicks were forgotten that nobody remembers any more."""
+    newest = tx.one(_LOG_NEWEST) or (0, 0)
+    copied, gone = cursors.get(f"clicks {number}", 0), cursors.get(f"forgotten {number}", 0)
+    remembered_from = _number(tx.one(_FORGOTTEN_FROM))
+    return newest[0] < copied or newest[1] < gone or (copied > 0 and gone < remembered_from - 1)
+
+
+def clicks_in(log: Database) -> int:
+    """How many clicks a log holds, about: what was forgotten counts too."""
+    return log.read(lambda tx: _number(tx.one(_LOG_NEWEST)))
+
+
+def click_logs(data_dir: Path, opened: dict[int, Database]) -> dict[int, Database]:
+    """Every click log there is, by number; opens those that are new."""
+    for path in data_dir.glob("clicks-*.db"):
+        number = int(path.stem.removeprefix("clicks-"))
+        if number not in opened:
+            opened[number] = Sqlite(path)
+    return opened
+
+
+def _number(row: Row | None) -> int:
+    return 0 if row is None else int(row[0])
+
+
+def _as_number(visitor: bytes | None) -> int | None:
+    return None if visitor is None else int.from_bytes(visitor[:8], "big", signed=True)
