@@ -167,6 +167,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
                 log.warning("metrics_listener_not_opened", port=settings.metrics_port, error=error.strerror)
         hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="hashing")
         stack.callback(hashing.shutdown, wait=False, cancel_futures=True)
+        traits = TraitReader(agents, places)
         desk = Desk(
             records,
             logs.all,
@@ -180,6 +181,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             feed,
             settings.data_dir,
             settings.analytics_wait_ms_max,
+            traits,
             asyncio.Semaphore(REPORTS_MAX),
             hashing,
             installation.eraser,
@@ -199,7 +201,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             memory,
             Redirect(
                 memory, installation.keyring, click_log, gate, turnstile, visitors,
-                TraitReader(agents, places), Assignments(installation.vault, plain_host), clock, counters,
+                traits, Assignments(installation.vault, plain_host), clock, counters,
                 signals_honoured=settings.privacy_signals,
             ),
             Conversions(

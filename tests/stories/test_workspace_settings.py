@@ -26,7 +26,7 @@ def test_a_workspace_is_shown_to_its_keys(world: Workspace) -> None:
     assert shown == {
         "workspace_id": world.workspace_id, "name": "Alice's shop", "plan": "enterprise",
         "surfaces": whoami["surfaces"], "conversion_window_days": 30, "privacy": "standard",
-        "privacy_suppresses_token": False, "timezone": "UTC",
+        "privacy_suppresses_token": False, "sticky_cookie": False, "timezone": "UTC",
         "created_at": shown["created_at"],
     }  # fmt: skip
     assert world.client.get("/api/v1/workspace").status_code == 401

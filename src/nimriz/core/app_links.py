@@ -6,11 +6,12 @@ Links" (assetlinks.json, `delegate_permission/common.handle_all_urls`) and "Andr
 
 from __future__ import annotations
 
+import json
 import re
-from typing import NamedTuple
 from urllib.parse import quote
 
 from nimriz.base.errors import Refused
+from nimriz.core.domains import NO_APPS
 
 LINK_CHARS_MAX = 2_048
 APPS_MAX = 20
@@ -27,13 +28,6 @@ _NO_APPS = frozenset({
     "http", "https", "ws", "wss", "ftp", "file", "filesystem", "data", "blob", "javascript", "vbscript", "about",
     "chrome", "view-source", "intent", "content", "jar", "mailto", "tel", "sms",
 })  # fmt: skip
-
-
-class AndroidApp(NamedTuple):
-    """An Android app that may open a domain's links."""
-
-    package: str
-    fingerprints: tuple[str, ...]
 
 
 def read(given: str) -> str:
@@ -54,27 +48,29 @@ def read(given: str) -> str:
 def intent(link: str, package: str, fallback: str) -> str:
     """What opens an app on Android, and leads to `fallback` where it is not installed."""
     scheme, _, rest = link.partition(":")
-    # A fragment would end where the intent's own begins.
-    where = rest.replace("#", "%23")
+    # A fragment would end where the intent's own begins, and a semicolon ends its parts.
+    where = rest.replace("#", "%23").replace(";", "%3B")
     extra = f"S.browser_fallback_url={quote(fallback, safe='')}"
     return f"intent:{where}#Intent;scheme={scheme};package={package};{extra};end"
 
 
-def apple_file(app_ids: list[str]) -> dict[str, object]:
-    """apple-app-site-association: these apps may open every link of the domain."""
-    return {"applinks": {"details": [{"appIDs": app_ids, "components": [{"/": "/*"}]}]}}
+APPLE_PATH, ANDROID_PATH = b"/.well-known/apple-app-site-association", b"/.well-known/assetlinks.json"
 
 
-def android_file(apps: list[AndroidApp]) -> list[dict[str, object]]:
-    """assetlinks.json: these apps may open every link of the domain."""
-    return [
-        {
-            "relation": ["delegate_permission/common.handle_all_urls"],
-            "target": {
-                "namespace": "android_app",
-                "package_name": app.package,
-                "sha256_cert_fingerprints": list(app.fingerprints),
-            },
-        }
-        for app in apps
-    ]
+def file_at(path: bytes, ios_apps: str, android_apps: str) -> object | None:
+    """What a domain serves at a path, by its apps as they are kept; None for another path, or without apps."""
+    if path == APPLE_PATH and ios_apps != NO_APPS:
+        return {"applinks": {"details": [{"appIDs": json.loads(ios_apps), "components": [{"/": "/*"}]}]}}
+    if path == ANDROID_PATH and android_apps != NO_APPS:
+        return [
+            {
+                "relation": ["delegate_permission/common.handle_all_urls"],
+                "target": {
+                    "namespace": "android_app",
+                    "package_name": app["package"],
+                    "sha256_cert_fingerprints": app["fingerprints"],
+                },
+            }
+            for app in json.loads(android_apps)
+        ]
+    return None

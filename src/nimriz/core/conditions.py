@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from nimriz.base.clock import from_rfc3339
 from nimriz.core import agents
@@ -36,28 +37,31 @@ _HOST = r"^(?:[a-z0-9_][a-z0-9_-]{0,62}\.)*[a-z0-9_][a-z0-9_-]{0,62}$"
 _HOUR = r"^(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"
 
 
-def _known(names: Iterable[str]) -> AfterValidator:
+def _known(names: Iterable[str]) -> tuple[AfterValidator, WithJsonSchema]:
     known = frozenset(names)
 
     def check(value: str) -> str:
         if value not in known:
-            raise ValueError("unknown")
+            raise PydanticCustomError("value_unknown", "no visitor can have this value")
         return value
 
-    return AfterValidator(check)
+    return AfterValidator(check), WithJsonSchema({"type": "string", "enum": sorted(known)})
 
 
 def _instant(text: str) -> str:
-    from_rfc3339(text)
+    try:
+        from_rfc3339(text)
+    except ValueError:
+        raise PydanticCustomError("instant_malformed", "no instant") from None
     return text
 
 
 _Text = Annotated[str, StringConstraints(max_length=TEXT_CHARS_MAX)]
 _Hour = Annotated[str, StringConstraints(pattern=_HOUR)]
-Country = Annotated[str, _known(_CODES.split())]
-System = Annotated[str, _known(agents.SYSTEM_NAMES)]
-Browser = Annotated[str, _known(agents.BROWSER_NAMES)]
-DeviceName = Annotated[str, _known(get_args(Device))]
+Country = Annotated[str, *_known(_CODES.split())]
+System = Annotated[str, *_known(agents.SYSTEM_NAMES)]
+Browser = Annotated[str, *_known(agents.BROWSER_NAMES)]
+DeviceName = Annotated[str, *_known(get_args(Device))]
 Language = Annotated[str, StringConstraints(pattern="^[a-z]{2,3}$")]
 Host = Annotated[str, StringConstraints(max_length=253, pattern=_HOST)]
 Instant = Annotated[str, StringConstraints(max_length=40), AfterValidator(_instant)]
@@ -73,7 +77,7 @@ class _Listed(_Written):
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if len(self.model_dump(exclude_none=True)) != 1:
-            raise ValueError("one of in and not_in")
+            raise PydanticCustomError("in_or_not_in", "one of in and not_in")
         return self
 
 
@@ -140,7 +144,7 @@ class Window(_Written):
     def _not_empty(self) -> Self:
         begins, ends = (None if text is None else from_rfc3339(text) for text in (self.from_, self.to))
         if (begins is None and ends is None) or (begins is not None and ends is not None and begins >= ends):
-            raise ValueError("an empty window")
+            raise PydanticCustomError("window_empty", "an empty window")
         return self
 
 
@@ -154,7 +158,7 @@ class Hours(_Written):
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
         if self.from_ == "24:00":
-            raise ValueError("a day begins at 00:00")
+            raise PydanticCustomError("window_empty", "a day begins at 00:00")
         return self
 
 

@@ -30,6 +30,7 @@ from nimriz.core.dns import CHALLENGE_LABEL
 from nimriz.store.db import Scalar, Tx
 
 SHARED = ""
+NO_APPS = "[]"
 # RFC 1035 lets a name have 253, and the challenge stands under a label of its own.
 NAME_CHARS_MAX = 253 - len(CHALLENGE_LABEL) - 1
 DOMAINS_MAX = 100
@@ -43,7 +44,8 @@ Status = Literal["pending", "verified", "ready", "disabled"]
 class Domain(NamedTuple):
     """A short domain. `workspace_id` is '' for the default domain.
 
-    `challenge` is what its TXT record must say; `finding` what the last look at the DNS found.
+    `challenge` is what its TXT record must say; `finding` what the last look at the DNS found. `ios_apps` and
+    `android_apps` are JSON: the apps that open its links.
     """
 
     domain_id: str
@@ -58,6 +60,8 @@ class Domain(NamedTuple):
     finding: str = ""
     checked_at_ms: int | None = None
     proved_at_ms: int | None = None
+    ios_apps: str = NO_APPS
+    android_apps: str = NO_APPS
 
     @property
     def ready(self) -> bool:
@@ -71,6 +75,7 @@ _SELECT = f"select {_COLUMNS} from domains where status <> '{_REMOVED}' and"
 _INSERT = f"insert into domains ({_COLUMNS}) values ({', '.join(':' + f for f in Domain._fields)})"
 _UPDATABLE = (
     "status", "root_url", "not_found_url", "expired_url", "finding", "checked_at_ms", "proved_at_ms",
+    "ios_apps", "android_apps",
 )  # fmt: skip
 _UPDATE = f"update domains set {', '.join(f'{f} = :{f}' for f in _UPDATABLE)} where domain_id = :domain_id"
 _GIVE_WAY = (
@@ -162,7 +167,10 @@ def mark_checked(tx: Tx, domain: Domain) -> None:
 
 def remove(tx: Tx, domain: Domain, now_ms: int) -> None:
     """Give a name back. The caller has seen that no link is left."""
-    update(tx, domain._replace(status=_REMOVED, root_url="", not_found_url="", expired_url=""), now_ms)
+    nothing = domain._replace(
+        status=_REMOVED, root_url="", not_found_url="", expired_url="", ios_apps=NO_APPS, android_apps=NO_APPS
+    )
+    update(tx, nothing, now_ms)
 
 
 def find(tx: Tx, domain_id: str) -> Domain | None:

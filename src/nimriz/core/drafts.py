@@ -125,7 +125,7 @@ def applied(draft: Draft, link: Link, zone: ZoneInfo) -> Link:
     if "password" in draft.fields.model_fields_set:
         changes["password_hash"] = draft.password_hash
     link = link._replace(**changes)
-    _check_room(link)
+    check_room(link)
     return link
 
 
@@ -166,7 +166,8 @@ _PUT: dict[str, tuple[str, Callable[[Any], object]]] = {
 _TAKEN_BACK_BY_NULL = {"title", "notes", "tags", "utm", "clicks_max", "conversion_window_days", "privacy"}
 
 
-def _check_room(link: Link) -> None:
+def check_room(link: Link) -> None:
+    """Raises Refused(destination_invalid) when the link's UTM parameters do not fit behind its destination."""
     addition = utm_addition(link.long_url, json.loads(link.utm))
     if len(append(link.long_url, addition).encode()) > DESTINATION_BYTES_MAX:
         raise Refused("destination_invalid")

@@ -10,7 +10,10 @@ from typing import Literal, NamedTuple
 
 from nimriz.store.db import Params, Tx
 
-Action = Literal["created", "changed", "deleted", "taken_down", "restored"]
+Action = Literal[
+    "created", "changed", "deleted", "taken_down", "restored", "rules_changed", "experiment_started",
+    "experiment_paused", "experiment_stopped", "experiment_promoted",
+]  # fmt: skip
 OPERATOR = "operator"
 """The actor of what is done on the command line, by whoever runs the installation."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import Literal
 
 from nimriz.base import ids
 from nimriz.core import (
@@ -63,6 +64,13 @@ class Signpost:
     strict: bool
     privacy_suppresses: bool
     forward_query: bool
+
+    def over(self, now_ms: int) -> Literal["taken_down", "expired", ""]:
+        """Why the link has come to its end by this instant, '' while it has not."""
+        if self.taken_down:
+            return "taken_down"
+        expired = self.spent or (self.expires_at_ms is not None and now_ms >= self.expires_at_ms)
+        return "expired" if expired else ""
 
     @property
     def bytes_count(self) -> int:

@@ -15,12 +15,13 @@ import structlog
 
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_reference
-from nimriz.core.domains import Hosts
+from nimriz.core import app_links
+from nimriz.core.domains import Domain, Hosts
 from nimriz.core.slugs import RESERVED_SLUGS
 from nimriz.store.db import StoreError
 from nimriz.web import conversions
 from nimriz.web.conversions import Conversions
-from nimriz.web.http import Application, Receive, Scope, Send, answer, answer_json, answer_refused
+from nimriz.web.http import Application, Receive, Scope, Send, answer, answer_json, answer_refused, encode
 from nimriz.web.memory import Memory, Shelf
 from nimriz.web.redirect import Redirect
 
@@ -32,6 +33,9 @@ _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _ROBOTS = b"User-agent: *\nDisallow: /api/\n"
 _ICON = (b"content-type", b"image/x-icon")
 _ICON_BYTES = Path(__file__).with_name("favicon.ico").read_bytes()
+_JSON = (b"content-type", b"application/json")
+# Apple and Google keep them for a day or more; whoever asks directly sees changes soon.
+_FOR_AN_HOUR = (b"cache-control", b"public, max-age=3600")
 _FOR_A_DAY = (b"cache-control", b"public, max-age=86400")
 
 log = structlog.get_logger()
@@ -86,7 +90,7 @@ class Front:
             return
         first = raw_path[1:].partition(b"/")[0]
         if first in _RESERVED:
-            await self._reserved(scope, receive, send, first, application)
+            await self._reserved(scope, receive, send, first, domain if domain.ready else None, application)
         else:
             await self._redirect(scope, receive, send, domain)
 
@@ -103,8 +107,13 @@ class Front:
     async def _unknown_host(self, send: Send) -> None:
         await answer_refused(send, Refused("host_unknown"), new_reference())
 
-    async def _reserved(self, scope: Scope, receive: Receive, send: Send, first: bytes, application: bool) -> None:
+    async def _reserved(
+        self, scope: Scope, receive: Receive, send: Send, first: bytes, domain: Domain | None, application: bool
+    ) -> None:
         path = scope["raw_path"]
+        if first == b".well-known" and domain is not None:
+            await self._well_known(scope, send, domain)
+            return
         own = path in (b"/robots.txt", b"/favicon.ico") or (application and path in (b"/_health", b"/_ready"))
         if own and scope["method"] not in ("GET", "HEAD"):
             await answer_refused(send, Refused("method_not_allowed"), new_reference(), b"GET, HEAD")
@@ -124,6 +133,16 @@ class Front:
                 await self._api(scope, receive, send)
         else:
             await answer_refused(send, Refused("not_found"), new_reference())
+
+    async def _well_known(self, scope: Scope, send: Send, domain: Domain) -> None:
+        """The files by which a domain says which apps may open its links."""
+        found = app_links.file_at(scope["raw_path"], domain.ios_apps, domain.android_apps)
+        if found is None:
+            await answer_refused(send, Refused("not_found"), new_reference())
+        elif scope["method"] not in ("GET", "HEAD"):
+            await answer_refused(send, Refused("method_not_allowed"), new_reference(), b"GET, HEAD")
+        else:
+            await answer(send, 200, encode(found), (_JSON, _FOR_AN_HOUR))
 
 
 _RESERVED = frozenset(slug.encode() for slug in RESERVED_SLUGS)

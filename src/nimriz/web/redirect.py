@@ -138,11 +138,11 @@ class Redirect:
 
     async def _is_over(self, send: Send, domain: Domain, signpost: Signpost) -> bool:
         """Whether the link was taken down or has expired, which has then been answered."""
-        expires_at_ms = signpost.expires_at_ms
-        if signpost.taken_down:
+        over = signpost.over(self._clock.now_ms())
+        if over == "taken_down":
             # Never the domain's own page: its owner may be the one who abused the link.
             await self._nowhere(send, "", page=pages.TAKEN_DOWN)
-        elif signpost.spent or (expires_at_ms is not None and self._clock.now_ms() >= expires_at_ms):
+        elif over:
             await self._nowhere(send, domain.expired_url, 410, pages.EXPIRED)
         else:
             return False

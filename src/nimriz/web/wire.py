@@ -253,6 +253,8 @@ def domain(stored: Domain) -> dict[str, object]:
         "root_url": stored.root_url or None,
         "not_found_url": stored.not_found_url or None,
         "expired_url": stored.expired_url or None,
+        "ios_apps": json.loads(stored.ios_apps),
+        "android_apps": json.loads(stored.android_apps),
         "verification": None if shared else verification,
         "created_at": to_rfc3339(stored.created_at_ms),
     }
@@ -268,6 +270,7 @@ def workspace(stored: Workspace, surfaces: Iterable[str]) -> dict[str, object]:
         "conversion_window_days": stored.conversion_window_days,
         "privacy": stored.privacy,
         "privacy_suppresses_token": bool(stored.privacy_suppresses_token),
+        "sticky_cookie": bool(stored.sticky_cookie),
         "timezone": stored.timezone,
         "created_at": to_rfc3339(stored.created_at_ms),
     }

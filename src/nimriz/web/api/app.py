@@ -28,6 +28,8 @@ from nimriz.web.api import (
     links,
     qr,
     reports,
+    rules,
+    simulator,
     updates,
     workspace,
 )
@@ -67,6 +69,8 @@ def endpoints(desk: Desk) -> FastAPI:
         domains.router,
         blocklist.router,
         links.router,
+        rules.router,
+        simulator.router,
         link_analytics.router,
         qr.router,
         bulk.router,

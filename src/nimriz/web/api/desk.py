@@ -27,6 +27,7 @@ from nimriz.web.feed import Feed
 from nimriz.web.http import encode
 from nimriz.web.lookups import Lookups
 from nimriz.web.memory import Memory
+from nimriz.web.traits import TraitReader
 
 Result = TypeVar("Result")
 
@@ -47,6 +48,7 @@ class Desk:
     feed: Feed
     data_dir: Path
     analytics_wait_ms_max: int
+    traits: TraitReader
     # Reports read much; a few at a time leave threads to everybody else.
     reporting: asyncio.Semaphore
     # Passwords take long to hash: threads of their own, so that nothing else waits for them.

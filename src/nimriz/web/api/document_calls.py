@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from nimriz.base.errors import Refused
 from nimriz.web.api import document_examples as examples
+from nimriz.web.api import document_rules as routing
 from nimriz.web.api.document_schemas import Schema, ref
 
 
@@ -52,6 +53,9 @@ _WORKSPACE = {
 }
 _THE_DOMAIN = {"domain_id": examples.DOMAIN_ID}
 _THE_LINK = {"link_id": examples.LINK_ID}
+_THE_EXPERIMENT = {**_THE_LINK, "experiment_id": routing.EXPERIMENT_ID}
+_RULES = {200: _is("RuleList", "The rules as they are now.", routing.RULES)}
+_CONCURRENCY = ("precondition_required", "precondition_failed")
 _URL_ID = {"url_id": examples.LINK_ID}
 _REFUSED_ROW = {
     "client_row_id": "2", "http_status": 422,
@@ -61,6 +65,7 @@ _TAKEN = {**Refused("slug_taken").problem(examples.REFERENCE), "status": 403, "a
 
 TAGS = {
     "Links": "Making, finding, reading and changing links.",
+    "Rules": "Sending some visitors elsewhere, comparing destinations, and trying both out.",
     "Existing clients": "The calls of older clients that change one thing about a link.",
     "Domains": "The hosts that short links live on.",
     "Workspace": "Who calls, and what the workspace may do.",
@@ -119,6 +124,43 @@ CALLS: dict[tuple[str, str], Call] = {
         {200: Answer("The image.", None, media=("image/svg+xml", "image/png"))},
         ("link_not_found",), params={**_THE_LINK, "format": "svg"},
     ),
+    ("GET", "/api/v1/links/{link_id}/rules"): Call(
+        "Rules", "Read a link's rules", "links:read", _RULES, ("link_not_found",), params=_THE_LINK
+    ),
+    ("PUT", "/api/v1/links/{link_id}/rules"): Call(
+        "Rules", "Replace a link's rules", "links:write", _RULES,
+        ("link_not_found", *_CONCURRENCY, *_DESTINATION, "experiment_running", "experiment_started",
+         "variant_key_taken", "quota_exceeded"),
+        routing.NEW_RULES, {**_THE_LINK, "If-Match": '"1"'},
+    ),
+    ("POST", "/api/v1/links/{link_id}/simulate"): Call(
+        "Rules", "Simulate a visit", "links:read",
+        {200: _is("Simulated", "Where the visitor is sent, and why.", routing.SIMULATION)},
+        ("link_not_found", *_DESTINATION, "experiment_started"), routing.VISIT, _THE_LINK,
+    ),
+    ("GET", "/api/v1/links/{link_id}/experiments"): Call(
+        "Rules", "List a link's experiments", "links:read",
+        {200: _is("ExperimentList", "The experiments.", {"experiments": [routing.EXPERIMENT]})},
+        ("link_not_found",), params=_THE_LINK,
+    ),
+    ("GET", "/api/v1/links/{link_id}/experiments/{experiment_id}"): Call(
+        "Rules", "Read an experiment", "links:read",
+        {200: _is("ExperimentAnswer", "The experiment.", {"experiment": routing.EXPERIMENT})},
+        ("link_not_found", "experiment_not_found"), params=_THE_EXPERIMENT,
+    ),
+    **{
+        ("POST", f"/api/v1/links/{{link_id}}/experiments/{{experiment_id}}/{verb}"): Call(
+            "Rules", summary, "links:write", _RULES,
+            ("link_not_found", "precondition_failed", "experiment_not_found", "experiment_state", *more),
+            body, _THE_EXPERIMENT,
+        )
+        for verb, summary, more, body in (
+            ("start", "Start an experiment", (), None),
+            ("pause", "Pause an experiment", (), None),
+            ("stop", "Stop an experiment", (), None),
+            ("promote", "Promote a variant", ("variant_not_found",), {"variant": "v2"}),
+        )
+    },
     ("POST", "/api/delete-link"): Call(
         "Links", "Delete a link", "links:write",
         {200: _is("Deleted", "It is gone.", {"deleted": True})}, ("link_not_found",), _URL_ID,

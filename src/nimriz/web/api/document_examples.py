@@ -21,6 +21,7 @@ _AT = "2026-11-23T10:00:00.000Z"
 DOMAIN: Example = {
     "id": DOMAIN_ID, "domain_name": "go.example.com", "domain_name_unicode": "go.example.com", "status": "pending",
     "ready_for_traffic": False, "shared": False, "root_url": None, "not_found_url": None, "expired_url": None,
+    "ios_apps": [], "android_apps": [],
     "verification": {
         "record_type": "TXT", "record_name": "_nimriz.go.example.com",
         "record_value": "nimriz-verify=5f0d3c1b2a1098e7d6c5b4a35f0d3c1b2a1098e7", "status": None,
@@ -35,7 +36,8 @@ DOMAIN_VERIFIED: Example = {
 WORKSPACE: Example = {
     "workspace_id": WORKSPACE_ID, "name": "The shop", "plan": "enterprise",
     "surfaces": ["conversion_reporting", "conversion_tracking", "exports"], "conversion_window_days": 30,
-    "privacy": "standard", "privacy_suppresses_token": False, "timezone": "Europe/Berlin", "created_at": _AT,
+    "privacy": "standard", "privacy_suppresses_token": False, "sticky_cookie": False,
+    "timezone": "Europe/Berlin", "created_at": _AT,
 }  # fmt: skip
 BLOCKED_HOST: Example = {
     "host": "scam.example", "host_unicode": "scam.example", "reason": "phishing", "created_at": _AT,

@@ -15,6 +15,7 @@ from nimriz.core.claims import EVENT_NAMES
 from nimriz.core.credentials import SCOPES
 from nimriz.core.domains import Status
 from nimriz.core.entitlements import PLANS, SURFACES
+from nimriz.core.experiments import State
 from nimriz.core.history import Action
 from nimriz.core.link_clicks import BREAKDOWNS
 from nimriz.core.quality import QUALITIES, REASONS
@@ -94,7 +95,8 @@ _MADE = {"url_id": ID, "id": ID, "short_url": TEXT, "short_code": TEXT, "link": 
 _DOMAIN = {
     "id": ID, "domain_name": TEXT, "domain_name_unicode": TEXT, "status": one_of(*get_args(Status)),
     "ready_for_traffic": FLAG, "shared": FLAG, "root_url": maybe(TEXT), "not_found_url": maybe(TEXT),
-    "expired_url": maybe(TEXT),
+    "expired_url": maybe(TEXT), "ios_apps": many(TEXT),
+    "android_apps": many(closed({"package": TEXT, "fingerprints": many(TEXT)})),
     "verification": maybe(closed({
         "record_type": one_of("TXT"), "record_name": TEXT, "record_value": TEXT,
         "status": maybe(one_of(*get_args(Finding))), "checked_at": maybe(INSTANT), "proved_at": maybe(INSTANT),
@@ -104,13 +106,14 @@ _DOMAIN = {
 _WORKSPACE = {
     "workspace_id": ID, "name": TEXT, "plan": one_of(*PLANS), "surfaces": many(one_of(*SURFACES)),
     "conversion_window_days": DAYS, "privacy": one_of("standard", "strict"), "privacy_suppresses_token": FLAG,
-    "timezone": TEXT, "created_at": INSTANT,
+    "sticky_cookie": FLAG, "timezone": TEXT, "created_at": INSTANT,
 }  # fmt: skip
 _FIELD_ERROR = closed({"field": TEXT, "code": one_of(*FIELD_CODES), "message": TEXT})
+OPTIONAL = ("scope", "surface", "state")
 _PROBLEM: Schema = {
     "type": TEXT, "title": TEXT, "status": WHOLE, "detail": TEXT, "code": one_of(*CODES),
     "support_reference": REFERENCE, "errors": many(ref("FieldError")),
-    "scope": one_of(*SCOPES), "surface": one_of(*SURFACES),
+    "scope": one_of(*SCOPES), "surface": one_of(*SURFACES), "state": one_of(*get_args(State)),
 }  # fmt: skip
 _EVENT = closed({
     "id": ID, "event_id": TEXT, "event_name": one_of(*sorted(EVENT_NAMES)), "mode": one_of("live", "test"),
@@ -210,11 +213,11 @@ SCHEMAS: dict[str, Schema] = {
     "BulkResults": closed({"results": many({"anyOf": [
         closed({"client_row_id": maybe(TEXT), "http_status": one_of(200, 201), "idempotent": FLAG, **_MADE}),
         closed(
-            {"client_row_id": maybe(TEXT), "http_status": WHOLE, **_PROBLEM}, optional=("scope", "surface")
+            {"client_row_id": maybe(TEXT), "http_status": WHOLE, **_PROBLEM}, optional=OPTIONAL
         ),
     ]})}),
     "SlugAvailable": closed({"available": {"const": True}}),
-    "SlugRefused": closed({**_PROBLEM, "available": {"const": False}}, optional=("scope", "surface", "available")),
+    "SlugRefused": closed({**_PROBLEM, "available": {"const": False}}, optional=(*OPTIONAL, "available")),
     "Domain": closed(_DOMAIN),
     "DomainAnswer": closed({**_DOMAIN, "domain": ref("Domain")}),
     "DomainList": closed({"domains": many(ref("Domain"))}),
@@ -258,7 +261,7 @@ SCHEMAS: dict[str, Schema] = {
     "BatchRecorded": closed({
         "results": many({"anyOf": [
             closed({"http_status": one_of(200, 201), **_RECORDED}, optional=("differences",)),
-            closed({"http_status": WHOLE, **_PROBLEM}, optional=("scope", "surface")),
+            closed({"http_status": WHOLE, **_PROBLEM}, optional=OPTIONAL),
         ]}),
         "support_reference": REFERENCE,
     }),
@@ -272,5 +275,5 @@ SCHEMAS: dict[str, Schema] = {
     "Health": closed({"status": one_of("ok"), "version": TEXT, "time": INSTANT, "clock_offset_s": WHOLE}),
     "Readiness": closed({"ready": FLAG, "records": one_of("ok", "unavailable", "refuses writes")}),
     "FieldError": _FIELD_ERROR,
-    "Problem": closed(_PROBLEM, optional=("scope", "surface")),
+    "Problem": closed(_PROBLEM, optional=OPTIONAL),
 }  # fmt: skip

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
 from nimriz.base.errors import Refused
-from nimriz.core import destinations, domains, drafts, links, verification
+from nimriz.core import app_links, destinations, domains, drafts, links, verification
+from nimriz.core.app_links import APPS_MAX
 from nimriz.core.domains import Domain
 from nimriz.core.verification import Finding
 from nimriz.store.db import Tx
@@ -18,6 +20,8 @@ from nimriz.web.api.desk import Desk, answer, caller
 
 router = APIRouter()
 
+_AppId = Annotated[str, StringConstraints(pattern=app_links.APP_ID)]
+_Fingerprint = Annotated[str, StringConstraints(pattern=app_links.FINGERPRINT)]
 _FALLBACKS = ("root_url", "not_found_url", "expired_url")
 
 
@@ -35,13 +39,23 @@ class DomainId(BaseModel):
     domain_id: str
 
 
+class AndroidApp(BaseModel):
+    """An Android app that opens a domain's links"""
+
+    model_config = drafts.STRICT
+    package: Annotated[str, StringConstraints(max_length=255, pattern=app_links.PACKAGE)]
+    fingerprints: Annotated[list[_Fingerprint], Field(min_length=1, max_length=app_links.FINGERPRINTS_MAX)]
+
+
 class DomainChange(BaseModel):
-    """PATCH /api/v1/domains/{domain_id}: only what is sent changes; null takes a URL away"""
+    """PATCH /api/v1/domains/{domain_id}: only what is sent changes; null takes a URL, or all apps, away"""
 
     model_config = drafts.STRICT
     root_url: str | None = None
     not_found_url: str | None = None
     expired_url: str | None = None
+    ios_apps: Annotated[list[_AppId], Field(max_length=APPS_MAX)] | None = None
+    android_apps: Annotated[list[AndroidApp], Field(max_length=APPS_MAX)] | None = None
     enabled: bool | None = None
 
 
@@ -101,7 +115,7 @@ async def verify_domain(request: Request, which: DomainId) -> Response:
 
 @router.patch("/api/v1/domains/{domain_id}")
 async def change_domain(request: Request, domain_id: str, change: DomainChange) -> Response:
-    """Set where visitors go whose link is not there, or switch the domain off and on."""
+    """Set where visitors go whose link is not there, which apps open its links, or switch the domain off and on."""
     desk: Desk = request.app.state.desk
     key = caller(request, "admin")
     sent = {name: getattr(change, name) for name in _FALLBACKS if name in change.model_fields_set}
@@ -119,6 +133,7 @@ async def change_domain(request: Request, domain_id: str, change: DomainChange) 
             if destination is not None:
                 destinations.check(tx, domain.workspace_id, destination, desk.policy)
         changes: dict[str, Any] = {name: "" if url is None else url.given for name, url in read.items()}
+        changes |= _apps(change)
         if change.enabled is False:
             changes["status"] = "disabled"
         domain = domains.update(tx, domain._replace(**changes), now_ms)
@@ -144,6 +159,12 @@ async def delete_domain(request: Request, domain_id: str) -> Response:
 
     await desk.write(write)
     return answer({"deleted": True})
+
+
+def _apps(change: DomainChange) -> dict[str, str]:
+    """The apps that were sent, as they are kept."""
+    sent = change.model_dump(include={"ios_apps", "android_apps"} & change.model_fields_set)
+    return {name: json.dumps(apps or []) for name, apps in sent.items()}
 
 
 def _usable(tx: Tx, workspace_id: str, domain_id: str) -> Domain:

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from nimriz.base.errors import FieldError, Refused, told_back
+from nimriz.base.errors import FIELD_CODES, FieldError, Refused, told_back
 from nimriz.web.http import encode
 
 _FIELD_CODES = {
@@ -19,6 +19,10 @@ _FIELD_CODES = {
     "too_long": "field_length",
 }
 
+# Where it was sent, and the kind of a rule, by which the framework tells one schema from another: no names of fields.
+_PLACES = ("body", "query", "header", "path")
+_KINDS = ("route", "experiment")
+
 
 def invalid(found: Iterable[Any]) -> Refused:
     """What pydantic found wrong, as one refusal."""
@@ -26,8 +30,10 @@ def invalid(found: Iterable[Any]) -> Refused:
     for error in found:
         if error["type"] in ("json_invalid", "json_type"):
             return Refused("json_malformed")
-        path = [told_back(str(part)) for part in error["loc"] if part not in ("body", "query", "header", "path")]
-        errors.append(FieldError(".".join(path) or "body", _FIELD_CODES.get(error["type"], "field_type")))
+        parts = error["loc"][1:] if error["loc"][:1] and error["loc"][0] in _PLACES else error["loc"]
+        path = [str(part) if isinstance(part, int) else told_back(part) for part in parts if part not in _KINDS]
+        code = error["type"] if error["type"] in FIELD_CODES else _FIELD_CODES.get(error["type"], "field_type")
+        errors.append(FieldError(".".join(path) or "body", code))
     return Refused("validation_failed", errors=tuple(errors))
 
 

@@ -35,6 +35,7 @@ class WorkspaceChange(BaseModel):
     conversion_window_days: Annotated[int, Field(ge=1, le=30)] | None = None
     privacy: Privacy | None = None
     privacy_suppresses_token: bool | None = None
+    sticky_cookie: bool | None = None
     timezone: str | None = None
 
 
@@ -67,8 +68,7 @@ async def change_workspace(request: Request, change: WorkspaceChange) -> Respons
     if change.timezone is not None and change.timezone not in _timezones():
         raise Refused("validation_failed", errors=(FieldError("timezone", "timezone_unknown"),))
     chosen = change.model_dump(exclude_none=True)
-    if change.privacy_suppresses_token is not None:
-        chosen["privacy_suppresses_token"] = int(change.privacy_suppresses_token)
+    chosen |= {name: int(chosen[name]) for name in ("privacy_suppresses_token", "sticky_cookie") if name in chosen}
     now_ms = desk.clock.now_ms()
 
     def write(tx: Tx) -> tuple[Workspace, frozenset[str]]:
