@@ -17,7 +17,7 @@ import nimriz
 from nimriz import chores
 from nimriz.base.clock import Clock, to_rfc3339
 from nimriz.config import Settings
-from nimriz.core import changes, domains, links
+from nimriz.core import changes, domains, links, workspaces
 from nimriz.core.agents import Agents
 from nimriz.core.attribution import TokenReader
 from nimriz.core.destinations import Policy
@@ -27,7 +27,7 @@ from nimriz.core.places import Places
 from nimriz.core.recording import Recorder
 from nimriz.core.verification import Terms
 from nimriz.core.visitors import DayKeys
-from nimriz.installation import ClickLogs, Installation, open_installation
+from nimriz.installation import ClickLogs, Installation, open_deliveries, open_installation
 from nimriz.parent import die_with_parent, on_stop
 from nimriz.store.batch import Batcher
 from nimriz.store.db import Database, StoreError, Tx
@@ -38,6 +38,7 @@ from nimriz.web.assignments import Assignments
 from nimriz.web.body import Bodies
 from nimriz.web.clicklog import ClickLog
 from nimriz.web.conversions import Conversions
+from nimriz.web.deliveries import Bounds, DeliveryLog
 from nimriz.web.feed import Feed
 from nimriz.web.front import Front, Starting
 from nimriz.web.gate import Gate
@@ -147,6 +148,17 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         feed = Feed(records, logs.all, clock.now_ms)
         # The server waits for answers that are under way, and a stream would be for ever.
         on_stop(feed.close)
+        delivery_database = await asyncio.to_thread(open_deliveries, settings.data_dir, clock.now_ms())
+        stack.callback(delivery_database.close)
+        deliveries = DeliveryLog(
+            delivery_database, lambda ids: records.read(lambda tx: workspaces.known(tx, ids)), counters, clock.now_ms,
+            Bounds(
+                settings.accepted_deliveries_per_hour_max, settings.refused_deliveries_per_hour_max,
+                settings.unsigned_deliveries_per_hour_max, settings.accepted_deliveries_days,
+            ),
+        )  # fmt: skip
+        stack.push_async_callback(deliveries.flush)
+        stack.callback(asyncio.create_task(deliveries.run()).cancel)
         gauges: dict[str, tuple[str, object]] = {
             "clicks_queued": ("Clicks that wait for the disk.", lambda: click_log.queued),
             "agents_unread": ("Clicks whose user agent is still to be read.", lambda: logbook.unread),
@@ -182,6 +194,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             settings.data_dir,
             settings.analytics_wait_ms_max,
             traits,
+            deliveries,
             asyncio.Semaphore(REPORTS_MAX),
             hashing,
             installation.eraser,
@@ -207,7 +220,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             Conversions(
                 memory, recorder, batcher, visitors, clock, counters,
                 Buckets(settings.address_rate_per_s, settings.conversion_rate_per_s),
-                bodies, used, wait_ms_max=settings.conversion_wait_ms_max,
+                bodies, used, deliveries, wait_ms_max=settings.conversion_wait_ms_max,
             ),
             api.build(desk, bodies),
             lambda: _health(clock),

@@ -101,6 +101,10 @@ class Settings(BaseSettings):
     rejudge_max: int = Field(default=256, ge=1)
     ledger_seal_s: int = Field(default=60, ge=1)
     ledger_roots: Path | None = None
+    accepted_deliveries_days: int = Field(default=7, ge=0, le=30)
+    accepted_deliveries_per_hour_max: int = Field(default=1_000_000, ge=0)
+    refused_deliveries_per_hour_max: int = Field(default=10_000, ge=0)
+    unsigned_deliveries_per_hour_max: int = Field(default=200, ge=0)
 
     analytics_memory_mib: int = Field(default=512, ge=64)
     analytics_threads: int = Field(default=2, ge=1)

@@ -75,6 +75,13 @@ def open_installation(settings: Settings) -> Installation:
     return Installation(settings, records, opened, keyring, own_signet, clock, hosts)
 
 
+def open_deliveries(data_dir: Path, now_ms: int) -> Sqlite:
+    """The notes of deliveries, which all processes share. Nothing else depends on them."""
+    database = Sqlite(data_dir / "deliveries.db")
+    migrate(database, "deliveries", now_ms)
+    return database
+
+
 class ClickLogs:
     """The click logs of the data directory: this process's own, and everybody's for reading."""
 

@@ -66,6 +66,9 @@ CODES: dict[str, Code] = {
     "conversion_not_found": Code(404, "Conversion not found", "No event of this workspace has this event_id."),
     "person_not_found": Code(404, "Person not found", "No event of this workspace has this external_id."),
     "erasure_not_found": Code(404, "Erasure not found", "No erasure of this workspace has this id."),
+    "delivery_not_found": Code(
+        404, "Delivery not found", "No delivery to this workspace has this support reference, or it is kept no longer."
+    ),
     "domain_not_found": Code(404, "Domain not found", "No domain of this workspace has this id."),
     "domain_taken": Code(
         409, "Domain taken", "Your workspace has this name already, or it belongs to the installation."

@@ -74,6 +74,16 @@ def new_reference() -> str:
     return "req_" + _random_bytes(12).hex()
 
 
+def timed_reference(now_ms: int) -> str:
+    """A support reference that sorts by its millisecond, for what is kept and found by it."""
+    return f"req_{now_ms:012x}{_random_bytes(6).hex()}"
+
+
+def first_reference(now_ms: int) -> str:
+    """What sorts before every timed reference of this millisecond and later."""
+    return f"req_{now_ms:012x}"
+
+
 def new_slug() -> str:
     """A random slug of 7 characters without look-alikes."""
     return "".join(secrets.choice(SLUG_ALPHABET) for _ in range(SLUG_GENERATED_CHARS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from nimriz.base.ids import new_id
@@ -88,3 +89,9 @@ def set_plan(tx: Tx, workspace_id: str, plan: str, now_ms: int) -> None:
         {"plan": plan, "workspace_id": workspace_id},
     )
     changes.note(tx, "workspace", workspace_id, now_ms)
+
+
+def known(tx: Tx, workspace_ids: Sequence[str]) -> set[str]:
+    """Those of these workspaces that exist."""
+    rows = tx.each("select workspace_id from workspaces where workspace_id in (:keys)", workspace_ids)
+    return {str(row[0]) for row in rows}

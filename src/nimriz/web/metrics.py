@@ -45,6 +45,7 @@ class Counters:
     conversions_commits: int = _counter("Transactions of the ledger.")
     conversions_refused: int = _counter("Deliveries refused.")
     conversions_unavailable: int = _counter("Deliveries answered 503.")
+    deliveries_left_out: int = _counter("Deliveries of which no note was kept: too many, or the disk refused them.")
     bodies_over_bound: int = _counter("Bodies refused because too many bytes were in flight.")
     signposts_read: int = _counter("Links read from the store for the redirect.")
     signposts_evicted: int = _counter("Links forgotten because the cache was full.")

@@ -21,6 +21,7 @@ from nimriz.web.api import (
     click_stream,
     clicks,
     conversions,
+    deliveries,
     domains,
     erasures,
     explanations,
@@ -78,6 +79,7 @@ def endpoints(desk: Desk) -> FastAPI:
         explanations.router,  # Before the event itself, whose id may hold anything.
         conversions.router,
         erasures.router,
+        deliveries.router,
         clicks.router,
         click_stream.router,
         reports.router,

@@ -23,6 +23,7 @@ from nimriz.core.erasures import Eraser
 from nimriz.core.vault import Vault
 from nimriz.store.db import Database, Tx
 from nimriz.web.api.door import CALLER
+from nimriz.web.deliveries import DeliveryLog
 from nimriz.web.feed import Feed
 from nimriz.web.http import encode
 from nimriz.web.lookups import Lookups
@@ -49,6 +50,7 @@ class Desk:
     data_dir: Path
     analytics_wait_ms_max: int
     traits: TraitReader
+    deliveries: DeliveryLog
     # Reports read much; a few at a time leave threads to everybody else.
     reporting: asyncio.Semaphore
     # Passwords take long to hash: threads of their own, so that nothing else waits for them.

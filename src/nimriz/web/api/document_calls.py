@@ -284,6 +284,19 @@ CALLS: dict[tuple[str, str], Call] = {
         })},
         ("erasure_not_found",), params={"erasure_id": examples.ERASURE["id"]},
     ),
+    ("GET", "/api/v1/deliveries"): Call(
+        "Reading", "List deliveries", "conversions:read",
+        {200: _is("DeliveryPage", "A page of attempts, and how many of the period were left out.", {
+            "deliveries": [examples.DELIVERY], "left_out": {"accepted": 0, "refused": 0, "unsigned": 0},
+            "next_cursor": None,
+        })},
+        params={"kind": "refused", "limit": 50},
+    ),
+    ("GET", "/api/v1/deliveries/{support_reference}"): Call(
+        "Reading", "Read a delivery", "conversions:read",
+        {200: _is("Delivery", "What became of it, and what to do.", examples.DELIVERY)},
+        ("delivery_not_found",), params={"support_reference": examples.REFERENCE},
+    ),
     ("GET", "/api/v1/clicks"): Call(
         "Reading", "List clicks", "analytics:read",
         {200: _is("ClickPage", "A page of clicks.", {"clicks": [examples.CLICK], "next_cursor": None})},

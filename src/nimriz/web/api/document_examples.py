@@ -159,6 +159,16 @@ EXPLANATION: Example = {
     "settlements": [],
     "support_reference": REFERENCE,
 }  # fmt: skip
+DELIVERY: Example = {
+    "support_reference": REFERENCE, "received_at": _AT, "took_ms": 0.412, "kind": "refused", "http_status": 422,
+    "code": "validation_failed", "advice": "Mend the fields named in errors and send again.", "mode": "live",
+    "secret_id": "019ab1f4-7c00-7c3e-9a51-5f0d3c1b2a13", "batch": False, "validate_only": False, "body_bytes": 214,
+    "event_id": None, "fields": ["custom_data.value", "event_id", "event_name"],
+    "errors": [{
+        "field": "custom_data.currency", "code": "currency_missing", "message": "value and currency come together.",
+    }],
+    "events": None,
+}  # fmt: skip
 
 _FIGURES: Example = {
     "clicks": 142, "tracked_clicks": 142, "unique_clicks": None, "leads": 17, "sales": 1, "refunds": 0,

@@ -13,6 +13,7 @@ from nimriz.core import trace
 from nimriz.core.agent_kinds import Kind
 from nimriz.core.claims import EVENT_NAMES
 from nimriz.core.credentials import SCOPES
+from nimriz.core.deliveries import KINDS
 from nimriz.core.domains import Status
 from nimriz.core.entitlements import PLANS, SURFACES
 from nimriz.core.experiments import State
@@ -167,6 +168,17 @@ _CLICK = closed({
     "agent": maybe(one_of(*get_args(Kind))), "quality": one_of(*QUALITIES), "reason": maybe(one_of(*REASONS)),
     "converted": FLAG, "customers": COUNT, "planted": FLAG,
 })  # fmt: skip
+_DELIVERY = closed({
+    "support_reference": REFERENCE, "received_at": INSTANT, "took_ms": {"type": "number", "minimum": 0},
+    "kind": one_of(*KINDS), "http_status": WHOLE, "code": maybe(one_of(*CODES)), "advice": maybe(TEXT),
+    "mode": maybe(one_of("live", "test")), "secret_id": maybe(ID), "batch": FLAG, "validate_only": FLAG,
+    "body_bytes": maybe(COUNT), "event_id": maybe(TEXT), "fields": {"type": ["array", "null"], "items": TEXT},
+    "errors": many(ref("FieldError")),
+    "events": maybe(closed({
+        "recorded": COUNT, "repeated": COUNT, "refused": COUNT,
+        "refused_rows": many(closed({"index": COUNT, "code": one_of(*CODES), "errors": many(ref("FieldError"))})),
+    })),
+})  # fmt: skip
 
 _ERASURE = closed({
     "id": ID, "status": one_of("pending", "finished"), "asked_at": INSTANT, "finished_at": maybe(INSTANT),
@@ -252,6 +264,11 @@ SCHEMAS: dict[str, Schema] = {
         "verdicts": many(closed({"judged_at": INSTANT, "attribution": ref("Attribution")})),
         "settlements": many(closed({"judged_at": INSTANT, "settlement": maybe(ref("Settlement"))})),
         "support_reference": REFERENCE,
+    }),
+    "Delivery": _DELIVERY,
+    "DeliveryPage": closed({
+        "deliveries": many(ref("Delivery")), "left_out": closed(dict.fromkeys(KINDS, COUNT)),
+        "next_cursor": _PAGE_CURSOR,
     }),
     "TestLedgerEmptied": closed({"deleted": COUNT}),
     "Erasure": _ERASURE,
