@@ -198,6 +198,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             asyncio.Semaphore(REPORTS_MAX),
             hashing,
             installation.eraser,
+            settings.shared_identity_clicks_min,
         )
         bodies = Bodies(counters, timeout_s=settings.body_timeout_s, in_flight_max=settings.body_bytes_in_flight_max)
         plain_host = "" if settings.base_url.startswith("https:") else installation.hosts.default_domain
@@ -219,7 +220,10 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             ),
             Conversions(
                 memory, recorder, batcher, visitors, clock, counters,
-                Buckets(settings.address_rate_per_s, settings.conversion_rate_per_s),
+                Buckets(
+                    settings.address_rate_per_s, settings.conversion_rate_per_s, settings.address_burst,
+                    settings.conversion_burst,
+                ),
                 bodies, used, deliveries, wait_ms_max=settings.conversion_wait_ms_max,
             ),
             api.build(desk, bodies),

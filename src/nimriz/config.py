@@ -97,10 +97,13 @@ class Settings(BaseSettings):
     conversion_batch_max: int = Field(default=500, ge=1)
     conversion_queue_max: int = Field(default=20_000, ge=1)
     conversion_rate_per_s: int = Field(default=0, ge=0)
+    conversion_burst: int = Field(default=0, ge=0)
     address_rate_per_s: int = Field(default=0, ge=0)
+    address_burst: int = Field(default=0, ge=0)
     rejudge_max: int = Field(default=256, ge=1)
     ledger_seal_s: int = Field(default=60, ge=1)
     ledger_roots: Path | None = None
+    shared_identity_clicks_min: int = Field(default=20, ge=2)
     accepted_deliveries_days: int = Field(default=7, ge=0, le=30)
     accepted_deliveries_per_hour_max: int = Field(default=1_000_000, ge=0)
     refused_deliveries_per_hour_max: int = Field(default=10_000, ge=0)

@@ -55,6 +55,21 @@ def test_a_bucket_fills_at_its_rate_and_holds_no_more_than_a_second(watch: Watch
     assert passed(buckets.take_address, "192.0.2.1", 20) == 4
 
 
+def test_a_burst_passes_at_once_and_then_the_rate_holds(watch: Watch) -> None:
+    buckets = Buckets(2, 2, address_burst=10, workspace_burst=1)
+    assert passed(buckets.take_address, "192.0.2.1", 20) == 10
+    assert passed(buckets.take_workspace, "w", 20) == 1
+    watch.now_s += 1
+    assert passed(buckets.take_address, "192.0.2.1", 20) == 2
+
+
+def test_the_addresses_of_one_ipv6_network_share_a_bucket(watch: Watch) -> None:
+    buckets = Buckets(2, 0)
+    assert passed(buckets.take_address, "2001:db8:0:1::1", 2) == 2
+    assert passed(buckets.take_address, "2001:db8:0:1:ffff::9", 2) == 0
+    assert passed(buckets.take_address, "2001:db8:0:2::1", 2) == 2
+
+
 def test_being_refused_costs_nothing(watch: Watch) -> None:
     buckets = Buckets(1, 0)
     assert passed(buckets.take_address, "192.0.2.1", 1_000) == 1

@@ -69,6 +69,9 @@ CODES: dict[str, Code] = {
     "delivery_not_found": Code(
         404, "Delivery not found", "No delivery to this workspace has this support reference, or it is kept no longer."
     ),
+    "signing_secret_not_found": Code(
+        404, "Signing secret not found", "No live signing secret of this workspace has this id."
+    ),
     "domain_not_found": Code(404, "Domain not found", "No domain of this workspace has this id."),
     "domain_taken": Code(
         409, "Domain taken", "Your workspace has this name already, or it belongs to the installation."

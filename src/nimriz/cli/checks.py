@@ -248,15 +248,18 @@ def _directory(tx: Tx, settings: Settings) -> Iterator[Check]:
         yield Check("workspaces", "warn", "There is none yet: nimriz workspace create NAME makes one.")
         return
     yield Check("workspaces", "ok", f"There are {len(found)}." if len(found) > 1 else "There is one.")
-    live = [
-        sum(s.mode == "live" and s.revoked_at_ms is None for s in credentials.list_secrets(tx, w.workspace_id))
-        for w in found
-    ]
+    secrets = [credentials.list_secrets(tx, w.workspace_id) for w in found]
+    live = [sum(s.mode == "live" and s.revoked_at_ms is None for s in of_one) for of_one in secrets]
+    now_ms = Clock(settings.clock_offset_s).now_ms()
+    unused = sum(s.unused(now_ms) for of_one in secrets for s in of_one)
     if without := live.count(0):
         told = f"{without} of {len(found)} workspaces can post nothing: nimriz secret create WORKSPACE_ID makes one."
         yield Check("signing secrets", "warn", told)
     else:
         yield Check("signing secrets", "ok", f"{sum(live)} live, and every workspace has one.")
+    if unused:
+        told = f"{unused} have signed nothing for {credentials.UNUSED_DAYS} days: nimriz secret list shows which."
+        yield Check("unused secrets", "warn", told)
 
 
 def _server(settings: Settings) -> Check:

@@ -41,13 +41,14 @@ def create_secret(
 
 @secrets.command("list")
 def list_secrets(workspace_id: str, json_output: Json = False) -> None:
-    """List a workspace's signing secrets, without the secrets."""
+    """List a workspace's signing secrets, without the secrets; those unused for 90 days are pointed out."""
     with said_no(), installation() as opened:
 
         def read(tx: Tx) -> list[credentials.SigningSecret]:
             require_workspace(tx, workspace_id)
             return credentials.list_secrets(tx, workspace_id)
 
+        now_ms = opened.clock.now_ms()
         rows = [
             {
                 "secret_id": s.secret_id,
@@ -56,6 +57,7 @@ def list_secrets(workspace_id: str, json_output: Json = False) -> None:
                 "created_at": _when(s.created_at_ms),
                 "last_used_at": _when(s.last_used_at_ms),
                 "revoked_at": _when(s.revoked_at_ms),
+                "unused_90_days": s.unused(now_ms),
             }
             for s in opened.records.read(read)
         ]

@@ -9,6 +9,7 @@ import base64
 import os
 from typing import NamedTuple
 
+from nimriz.base.clock import DAY_MS
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_id
 from nimriz.core import changes
@@ -17,6 +18,7 @@ from nimriz.core.vault import Vault, VaultRefused
 from nimriz.store.db import StoreError, Tx
 
 SECRETS_MAX = 8
+UNUSED_DAYS = 90
 SCOPES = (
     "links:read",
     "links:write",
@@ -40,6 +42,11 @@ class SigningSecret(NamedTuple):
     created_at_ms: int
     last_used_at_ms: int | None
     revoked_at_ms: int | None
+
+    def unused(self, now_ms: int) -> bool:
+        """Whether it is live and has signed nothing for 90 days: nobody needs it, or a sender has gone quiet."""
+        since_ms = self.created_at_ms if self.last_used_at_ms is None else self.last_used_at_ms
+        return self.revoked_at_ms is None and now_ms - since_ms >= UNUSED_DAYS * DAY_MS
 
 
 class LiveSecret(NamedTuple):

@@ -48,16 +48,19 @@ class _Buckets:
 
 
 class Buckets(_Buckets):
-    """The Conversion API's: one for each address and one for each workspace, of one second's worth."""
+    """The Conversion API's: one for each address and one for each workspace. A burst of 0 is one second's worth."""
 
-    def __init__(self, address_rate_per_s: int, workspace_rate_per_s: int) -> None:
+    def __init__(
+        self, address_rate_per_s: int, workspace_rate_per_s: int, address_burst: int = 0, workspace_burst: int = 0
+    ) -> None:
         super().__init__()
-        self._address_rate = Rate(address_rate_per_s, address_rate_per_s)
-        self._workspace_rate = Rate(workspace_rate_per_s, workspace_rate_per_s)
+        self._address_rate = Rate(address_rate_per_s, address_burst or address_rate_per_s)
+        self._workspace_rate = Rate(workspace_rate_per_s, workspace_burst or workspace_rate_per_s)
 
     def take_address(self, address: str) -> None:
-        """Count a request from an address; raises Refused(rate_limited)."""
-        self._take(("address", address), self._address_rate)
+        """Count a request from an address, of IPv6 from its /64 network; raises Refused(rate_limited)."""
+        if self._address_rate.per_s:
+            self._take(("address", _household(address)), self._address_rate)
 
     def take_workspace(self, workspace_id: str) -> None:
         """Count a request to a workspace; raises Refused(rate_limited)."""

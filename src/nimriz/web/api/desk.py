@@ -56,6 +56,7 @@ class Desk:
     # Passwords take long to hash: threads of their own, so that nothing else waits for them.
     hashing: Executor
     eraser: Eraser
+    shared_identity_clicks_min: int
 
     async def clicks_of(self, link_ids: Sequence[str]) -> dict[str, int]:
         """How often links were clicked. Raises StoreError."""

@@ -297,6 +297,35 @@ CALLS: dict[tuple[str, str], Call] = {
         {200: _is("Delivery", "What became of it, and what to do.", examples.DELIVERY)},
         ("delivery_not_found",), params={"support_reference": examples.REFERENCE},
     ),
+    ("GET", "/api/v1/identities"): Call(
+        "Reading", "List ties", "conversions:read",
+        {200: _is("IdentityPage", "A page of ties.", {"identities": [examples.IDENTITY], "next_cursor": None})},
+        params={"external_id": "customer-81"},
+    ),
+    ("GET", "/api/v1/identities/shared"): Call(
+        "Reading", "Find external ids that are nobody's", "conversions:read",
+        {200: _is("SharedIdentities", "Those that tie many clicks, the most first.", {
+            "clicks_min": 20, "identities": [examples.SHARED_IDENTITY],
+        })},
+    ),
+    ("GET", "/api/v1/signing-secrets"): Call(
+        "Workspace", "List signing secrets", "admin",
+        {200: _is("SigningSecretList", "The secrets, without themselves.", {
+            "signing_secrets": [examples.SIGNING_SECRET],
+        })},
+    ),
+    ("POST", "/api/v1/signing-secrets"): Call(
+        "Workspace", "Make a signing secret", "admin",
+        {201: _is("SigningSecretMade", "It is shown this once.", {
+            **examples.SIGNING_SECRET, "last_used_at": None, "signing_secret": "nimsec_live_…",
+        })},
+        ("quota_exceeded",), {"mode": "live"},
+    ),
+    ("DELETE", "/api/v1/signing-secrets/{secret_id}"): Call(
+        "Workspace", "Revoke a signing secret", "admin",
+        {200: _is("Revoked", "It signs no more.", {"revoked": True})}, ("signing_secret_not_found",),
+        params={"secret_id": "019ab1f4-7c00-7c3e-9a51-5f0d3c1b2a13"},
+    ),
     ("GET", "/api/v1/clicks"): Call(
         "Reading", "List clicks", "analytics:read",
         {200: _is("ClickPage", "A page of clicks.", {"clicks": [examples.CLICK], "next_cursor": None})},

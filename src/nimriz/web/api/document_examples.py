@@ -159,6 +159,19 @@ EXPLANATION: Example = {
     "settlements": [],
     "support_reference": REFERENCE,
 }  # fmt: skip
+IDENTITY: Example = {
+    "external_id": "customer-81", "click_id": CLICK_ID, "link_id": LINK_ID, "variant": None,
+    "clicked_at": "2026-11-22T18:20:05.120Z", "window_days": 30, "holds_from": "2026-11-22T18:16:40.000Z",
+    "tied_at": "2026-11-22T18:21:41.250Z", "event_id": "crm-lead-81",
+}  # fmt: skip
+SHARED_IDENTITY: Example = {
+    "external_id": "guest", "clicks": 1204, "first_tied_at": "2026-11-01T08:00:00.000Z", "last_tied_at": _AT,
+    "why": "placeholder",
+}  # fmt: skip
+SIGNING_SECRET: Example = {
+    "secret_id": "019ab1f4-7c00-7c3e-9a51-5f0d3c1b2a13", "mode": "live", "ends_in": "x9Qk",
+    "created_at": "2026-11-01T08:00:00.000Z", "last_used_at": _AT, "revoked_at": None, "unused_90_days": False,
+}  # fmt: skip
 DELIVERY: Example = {
     "support_reference": REFERENCE, "received_at": _AT, "took_ms": 0.412, "kind": "refused", "http_status": 422,
     "code": "validation_failed", "advice": "Mend the fields named in errors and send again.", "mode": "live",

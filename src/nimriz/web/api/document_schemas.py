@@ -18,6 +18,7 @@ from nimriz.core.domains import Status
 from nimriz.core.entitlements import PLANS, SURFACES
 from nimriz.core.experiments import State
 from nimriz.core.history import Action
+from nimriz.core.identities import Why
 from nimriz.core.link_clicks import BREAKDOWNS
 from nimriz.core.quality import QUALITIES, REASONS
 from nimriz.core.trace import Check
@@ -179,6 +180,10 @@ _DELIVERY = closed({
         "refused_rows": many(closed({"index": COUNT, "code": one_of(*CODES), "errors": many(ref("FieldError"))})),
     })),
 })  # fmt: skip
+_SIGNING_SECRET = {
+    "secret_id": ID, "mode": one_of("live", "test"), "ends_in": TEXT, "created_at": INSTANT,
+    "last_used_at": maybe(INSTANT), "revoked_at": maybe(INSTANT), "unused_90_days": FLAG,
+}  # fmt: skip
 
 _ERASURE = closed({
     "id": ID, "status": one_of("pending", "finished"), "asked_at": INSTANT, "finished_at": maybe(INSTANT),
@@ -270,6 +275,17 @@ SCHEMAS: dict[str, Schema] = {
         "deliveries": many(ref("Delivery")), "left_out": closed(dict.fromkeys(KINDS, COUNT)),
         "next_cursor": _PAGE_CURSOR,
     }),
+    "IdentityPage": closed({"identities": many(closed({
+        "external_id": maybe(TEXT), "click_id": ID, "link_id": ID, "variant": maybe(TEXT), "clicked_at": INSTANT,
+        "window_days": DAYS, "holds_from": INSTANT, "tied_at": INSTANT, "event_id": TEXT,
+    })), "next_cursor": _PAGE_CURSOR}),
+    "SharedIdentities": closed({"clicks_min": COUNT, "identities": many(closed({
+        "external_id": maybe(TEXT), "clicks": COUNT, "first_tied_at": INSTANT, "last_tied_at": INSTANT,
+        "why": one_of(*get_args(Why)),
+    }))}),
+    "SigningSecretList": closed({"signing_secrets": many(closed(_SIGNING_SECRET))}),
+    "SigningSecretMade": closed({**_SIGNING_SECRET, "signing_secret": TEXT}),
+    "Revoked": closed({"revoked": {"const": True}}),
     "TestLedgerEmptied": closed({"deleted": COUNT}),
     "Erasure": _ERASURE,
     "ErasureAnswer": closed({"erasure": ref("Erasure"), "support_reference": REFERENCE}),
