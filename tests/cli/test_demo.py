@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,11 @@ def test_a_figure_too_many_and_a_figure_too_few_differ() -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_demo_that_is_stopped_takes_its_server_with_it(tmp_path: Path, how: signal.Signals) -> None:
-    process = subprocess.Popen(DEMO, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        DEMO, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # Whoever runs these tests in the background ignores Ctrl-C, and so would the demo.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread runs here
+    )  # fmt: skip
     try:
         port = served_port(tmp_path)
         process.send_signal(how)

@@ -17,7 +17,9 @@ from nimriz.core.agents import Agent, Agents
 from nimriz.core.logbook import Arrival, Logbook
 from nimriz.core.places import Place, Places
 from nimriz.core.visitors import DayKeys
+from nimriz.store import sql
 from nimriz.store.db import Result, StoreError, Tx
+from nimriz.store.sql import WIDTHS
 from nimriz.store.sqlite import Sqlite
 from tests.clicklogs import click, count_of, opened, standing
 
@@ -48,6 +50,9 @@ class Failing:
 
     def close(self) -> None:
         """Close."""
+
+
+FOR_ROWS = sql.for_rows
 
 
 class Bench:
@@ -112,6 +117,25 @@ def test_an_agent_is_told_of_each_click_whether_it_was_met_before_or_not(bench: 
     assert told == [(1, "browser", "Firefox"), (2, "library", ""), (3, "browser", "Firefox"), (4, "library", "")]
     assert standing(bench.file) == {2: ("suspect", "http_library"), 4: ("suspect", "http_library")}
     assert bench.rows("select language, visitor is null from clicks where seq = 1") == [("de", 0)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 55, 300])
+def test_few_statements_tell_the_agents_of_a_whole_batch(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    book = bench.book()
+    bench.agents.read(FIREFOX)
+    told: list[int] = []
+    monkeypatch.setattr(sql, "for_rows", lambda text, width: _counted(told, text, width))
+    book.write([arrival(NOW_MS + n) for n in range(count)])
+    assert bench.rows("select count(*), min(click_seq), max(click_seq) from click_agents") == [(count, 1, count)]
+    assert len(told) == -(-count // WIDTHS[0])
+
+
+def _counted(told: list[int], text: str, width: int) -> str:
+    if "into click_agents" in text:
+        told.append(width)
+    return FOR_ROWS(text, width)
 
 
 @pytest.mark.parametrize("how", ["before", "after"])

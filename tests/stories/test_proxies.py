@@ -74,7 +74,7 @@ def place_of(world: Workspace, link: Body, *headers: raw.Header, peer: str = PRO
         ([("X-Forwarded-For", "8.8.8.8")], ("", "", "")),
         ([("X-Forwarded-For", "nonsense")], ("", "", "")),
         ([("X-Forwarded-For", "203.0.113.9, nonsense")], ("", "", "")),
-        ([("X-Forwarded-For", "203.0.113.9:443")], ("", "", "")),
+        ([("X-Forwarded-For", "203.0.113.9:443")], ("DE", "DE-BE", "Berlin")),
         ([("Forwarded", "for=203.0.113.9")], ("", "", "")),
         ([("X-Real-IP", "203.0.113.9"), ("True-Client-IP", "203.0.113.9")], ("", "", "")),
         # The proxy's own word goes before the file.

@@ -28,7 +28,9 @@ from nimriz.store.db import Database, Row, StoreError, Tx
 UNREAD_MAX = 50_000
 _TOGETHER_MAX = 1_000
 _AGENT = "insert into agents (agent_id, kind, device, os, browser) values (:agent_id, :kind, :device, :os, :browser)"
-_CLICK_AGENT = "insert into click_agents (click_seq, agent_id) values (:click_seq, :agent_id)"
+_CLICK_AGENT = (
+    "insert into click_agents (click_seq, agent_id) values (:click_seq, :agent_id) on conflict (click_seq) do nothing"
+)
 
 log = structlog.get_logger()
 
@@ -136,7 +138,7 @@ class Logbook:
             clicks.append(tx, rows)
             judgments.correct(tx, made)
             tx.many(_AGENT, [(agent_id, *agent) for agent, agent_id in named.items()])
-            tx.many(_CLICK_AGENT, [(seq, ids[agent]) for seq, agent in read])
+            tx.many(_CLICK_AGENT, _padded([(seq, ids[agent]) for seq, agent in read]))
 
         try:
             self._log_file.write(append)
@@ -204,6 +206,15 @@ class Logbook:
         """Read what waits, then end. After the last `write`."""
         self._unread.put(None)
         self._reader.join()
+
+
+def _padded(rows: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The rows, the last one again and again up to a power of two.
+
+    So few statements take them, mostly one; each gives the other threads their turn, which costs more than rows that
+    are not written because they are there already.
+    """
+    return rows + rows[-1:] * ((1 << (len(rows) - 1).bit_length()) - len(rows)) if rows else rows
 
 
 def _remembered(tx: Tx) -> tuple[list[Row], int]:

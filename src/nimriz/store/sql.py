@@ -13,7 +13,9 @@ from functools import lru_cache
 from typing import TypeVar
 
 WIDTHS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
-_VARIABLES_MAX = 32_000
+# What a driver keeps prepared is bounded by the length of the text: 16 KiB for apsw. A longer statement would be
+# prepared each time, which costs more than its rows.
+_VARIABLES_MAX = 5_000
 _VALUES = re.compile(r"values \(((?::\w+)(?:, :\w+)*)\)")
 _KEYS = "in (:keys)"
 

@@ -63,7 +63,11 @@ class _SqliteTx:
         if not names:
             self._connection.executemany(sql, cast(Any, rows))
             return
-        values = [[row[name] for name in names] if isinstance(row, Mapping) else row for row in rows]
+        # A tuple is asked for first: that is quick, and most rows are one.
+        values = [
+            row if isinstance(row, tuple) or not isinstance(row, Mapping) else [row[name] for name in names]
+            for row in rows
+        ]
         for some in widen.in_widths(values, len(names)):
             self._connection.execute(widen.for_rows(sql, len(some)), list(chain.from_iterable(some))).fetchall()
 
