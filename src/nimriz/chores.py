@@ -25,8 +25,9 @@ from nimriz.web.metrics import Counters
 EVERY_S = 1.0
 SELDOM_S = 600.0
 ERASING_S = 10.0
-# While much waits to be sealed, it may take one part in twenty of the time.
-SEALING_PARTS = 20
+# While much waits to be sealed and the process is busy otherwise, it may take one part in forty of the time; else half.
+SEALING_PARTS = 40
+BUSY_SHARE = 0.25
 
 Result = TypeVar("Result")
 log = structlog.get_logger()
@@ -74,16 +75,17 @@ async def erase(installation: Installation) -> None:
 async def prove(installation: Installation, counters: Counters) -> None:
     """Seal what was committed to the ledger, and publish the roots. Hashing takes its share of a core, so much at once
     is sealed slowly, and nobody's conversion waits for it."""
-    settings, more = installation.settings, True
-    rest_s = EVERY_S
+    settings, rest_s = installation.settings, EVERY_S
     while True:
+        slept_s, worked_s = time.monotonic(), time.process_time()
         await asyncio.sleep(rest_s)
         started_s = time.monotonic()
+        busy = time.process_time() - worked_s > BUSY_SHARE * (started_s - slept_s)
         more = await _do("seal", partial(_seal, installation, counters)) or False
         took_s = time.monotonic() - started_s
         if settings.ledger_roots is not None:
             await _do("publish_roots", partial(roots.publish, installation.records, settings.ledger_roots))
-        rest_s = (SEALING_PARTS - 1) * took_s if more else settings.ledger_seal_s
+        rest_s = (SEALING_PARTS - 1 if busy else 1) * took_s if more else settings.ledger_seal_s
 
 
 async def _do(name: str, chore: Callable[[], Result]) -> Result | None:

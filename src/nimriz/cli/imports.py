@@ -24,7 +24,7 @@ from nimriz.core.importing import Outcome, Target
 from nimriz.core.link_files import FileRefused, FileRow
 from nimriz.store.db import Tx
 
-app = typer.Typer(help="Bring links in from files.", no_args_is_help=True)
+app = typer.Typer(help="Bring links and events in from files.", no_args_is_help=True)
 SHOWN_MAX = 1_000
 _Bar = Callable[[str, int], Callable[[int], None]]
 _Format = Literal["auto", "bitly", "dub", "kutt", "yourls", "nimriz"]
@@ -39,7 +39,7 @@ class _Report(NamedTuple):
 
 @app.callback()
 def imports() -> None:
-    """Bring links in from files."""
+    """Bring links and events in from files."""
 
 
 @app.command("links")
@@ -55,7 +55,7 @@ def links_(
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Import links from a CSV file: all of them or none. Exit status 1 when a row was refused."""
-    with said_no(), installation() as opened, _bars() as bar:
+    with said_no(), installation() as opened, bars() as bar:
         target = opened.records.read(
             lambda tx: Target(
                 require_workspace(tx, workspace_id).workspace_id,
@@ -87,7 +87,7 @@ def find_domain(tx: Tx, workspace_id: str, named: str) -> Domain:
 
 
 @contextlib.contextmanager
-def _bars() -> Iterator[_Bar]:
+def bars() -> Iterator[_Bar]:
     """Progress bars on standard error, where that is a terminal."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:

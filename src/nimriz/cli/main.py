@@ -9,6 +9,7 @@ import typer
 
 from nimriz.cli import (
     analytics,
+    backfill,
     clicks,
     credentials,
     erasing,
@@ -35,6 +36,7 @@ app.add_typer(links.app, name="link")
 app.add_typer(links.blocks, name="block")
 app.add_typer(clicks.app, name="clicks")
 app.add_typer(analytics.app, name="analytics")
+imports.app.command("conversions")(backfill.conversions)
 app.add_typer(imports.app, name="import")
 app.add_typer(exports.app, name="export")
 doctors = typer.Typer()
