@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from nimriz.analytics import figures, reports
+from nimriz.analytics import figures, reports, tallies
 from nimriz.analytics.dimensions import Question
 from nimriz.analytics.duck import Rows
 
 
 def answer(rows: Rows, asked: str, question: dict[str, Any]) -> dict[str, Any]:
     """The answer to a question. Raises KeyError for what cannot be asked."""
-    return _ANSWERS[asked](rows, read_question(question))
+    return _ANSWERS[asked](rows, question)
 
 
 def read_question(values: dict[str, Any]) -> Question:
@@ -19,7 +19,8 @@ def read_question(values: dict[str, Any]) -> Question:
     return Question(**{**values, "by": tuple(values["by"]), "left_out": tuple(values["left_out"])})
 
 
-def _report(rows: Rows, question: Question) -> dict[str, Any]:
+def _report(rows: Rows, values: dict[str, Any]) -> dict[str, Any]:
+    question = read_question(values)
     report = reports.build(rows, question)
     ranked = figures.ranked((key, told) for key, told in report.rows.items())
     page = ranked[question.offset : question.offset + question.limit]
@@ -32,4 +33,8 @@ def _report(rows: Rows, question: Question) -> dict[str, Any]:
     }
 
 
-_ANSWERS = {"report": _report}
+def _experiment(rows: Rows, values: dict[str, Any]) -> dict[str, Any]:
+    return tallies.tallied(rows, tallies.Experiment(**values))
+
+
+_ANSWERS = {"report": _report, "experiment": _experiment}

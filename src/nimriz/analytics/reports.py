@@ -121,7 +121,7 @@ _MOVED = (
     "where workspace_id = cast(:workspace_id as uuid) and mode = :mode and moved_ms <= :as_of_ms "
     "group by event_id, sale_event_id"
 )
-_WITH = (
+LINES = (
     f"with known as ({_KNOWN}), standing as ({_STANDING}), moved as ({_MOVED}), lines as ("
     "select o.event_name, o.event_ms, s.status, s.reason, s.link_id, s.decision, s.click_id, s.clicked_ms, "
     "case when r.event_id is null then o.event_name else 'reinstatement' end as counted, "
@@ -138,7 +138,8 @@ _WITH = (
     "join known as sale on sale.event_id = m.sale_event_id join standing as s on s.event_id = m.sale_event_id "
     "where m.amount_minor <> 0)"
 )
-_AS_OF_NOW_MS = 1 << 62
+"""SQL that begins a statement: `lines` has every event, and whatever a follow-on took as a line of its own."""
+AS_OF_NOW_MS = 1 << 62
 _SUMS = "sum(l.events), sum(cast(l.gross_minor as decimal(38, 0))), sum(l.taken_minor)"
 
 
@@ -163,7 +164,7 @@ def _summed(rows: Rows, question: Question, keyed: _Keyed | None) -> list[Row]:
     grouped = "l.status, l.reason, l.counted, l.currency"
     if keyed is not None:
         sql, source, grouped = f"{sql}, {keyed.selected}", f"{source}{keyed.joined}", f"{grouped}, {keyed.grouped}"
-    return rows.all(f"{_WITH} {sql} from {source} where {condition.sql} group by {grouped}", condition.params)
+    return rows.all(f"{LINES} {sql} from {source} where {condition.sql} group by {grouped}", condition.params)
 
 
 def lines_asked(question: Question) -> tuple[str, Condition]:
@@ -172,7 +173,7 @@ def lines_asked(question: Question) -> tuple[str, Condition]:
     params: dict[str, Any] = {
         "workspace_id": question.workspace_id,
         "mode": question.mode,
-        "as_of_ms": question.as_of_ms or _AS_OF_NOW_MS,
+        "as_of_ms": question.as_of_ms or AS_OF_NOW_MS,
         "from_ms": from_ms,
         "to_ms": to_ms,
     }
