@@ -30,6 +30,7 @@ from nimriz.web.api import (
     links,
     qr,
     reports,
+    results,
     rules,
     signing_secrets,
     simulator,
@@ -87,6 +88,7 @@ def endpoints(desk: Desk) -> FastAPI:
         clicks.router,
         click_stream.router,
         reports.router,
+        results.router,
     )
     for router in routers:
         app.include_router(router)

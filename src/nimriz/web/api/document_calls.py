@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from nimriz.base.errors import Refused
 from nimriz.web.api import document_examples as examples
 from nimriz.web.api import document_rules as routing
+from nimriz.web.api.document_results import RESULTS
 from nimriz.web.api.document_schemas import Schema, ref
 
 
@@ -348,5 +349,11 @@ CALLS: dict[tuple[str, str], Call] = {
         "Reading", "Report on conversions", "analytics:read",
         {200: _is("Report", "The report.", examples.REPORT)}, ("surface_not_enabled",),
         params={"from": "2026-11-01", "to": "2026-11-30", "by": "link"},
+    ),
+    ("GET", "/api/v1/links/{link_id}/experiments/{experiment_id}/results"): Call(
+        "Reading", "Read an experiment's results", "analytics:read",
+        {200: _is("ExperimentResults", "What became of each variant, and what may be said.", RESULTS)},
+        ("link_not_found", "experiment_not_found", "surface_not_enabled"),
+        params={**_THE_LINK, "experiment_id": routing.EXPERIMENT_ID},
     ),
 }  # fmt: skip

@@ -55,7 +55,7 @@ async def conversions_report(request: Request, query: Annotated[ReportQuery, Que
     now_ms = desk.clock.now_ms()
     period = read_period(query.from_, query.to, query.timezone, now_ms)
     audience = audience_of(query.include_bots, query.include_suspects)
-    plan = await desk.read(lambda tx: _plan_with_surface(tx, key.workspace_id))
+    plan = await desk.read(lambda tx: plan_with_surface(tx, key.workspace_id))
     shown_from_ms = retention.shown_from_ms(plan, now_ms)
     filters = {"link": [query.link_id]} if query.link_id else {}
     if query.event_name:
@@ -120,7 +120,7 @@ async def conversions_report(request: Request, query: Annotated[ReportQuery, Que
     )
 
 
-def _plan_with_surface(tx: Tx, workspace_id: str) -> str:
+def plan_with_surface(tx: Tx, workspace_id: str) -> str:
     """A workspace's plan. Raises Refused(surface_not_enabled)."""
     workspace = workspaces.find(tx, workspace_id)
     if workspace is None or _SURFACE not in entitlements.open_surfaces(tx, workspace_id, workspace.plan):
