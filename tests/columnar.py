@@ -8,9 +8,10 @@ from functools import cache
 
 from nimriz.analytics import reports
 from nimriz.analytics.dimensions import Question
-from nimriz.analytics.duck import Rows, Store
+from nimriz.analytics.duck import Store
 from nimriz.analytics.projector import Projector
 from nimriz.analytics.reports import Report
+from nimriz.analytics.rows import Rows
 from nimriz.analytics.tables import TABLES
 from nimriz.store.db import Database
 

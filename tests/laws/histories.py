@@ -25,6 +25,14 @@ CLICKS = (
     Click("04", "link-b", None, BASE_MS + 100_000, 1),
     Click("05", "link-a", "X", BASE_MS - DAY_MS, 1),
 )
+# What is told of each click: its utm_source and its tags.
+CONTEXT = {
+    "01": ("mail", ("spring", "sale")),
+    "02": ("fair", ("spring",)),
+    "03": ("", ()),
+    "04": ("mail", ("sale",)),
+    "05": ("fair", ("spring", "sale")),
+}
 BAD_TOKENS = ("token_malformed", "token_forged", "token_other_workspace")
 # Both edges of window and grace of every click, exactly and one millisecond to either side, and a calm hour.
 EDGES = sorted(

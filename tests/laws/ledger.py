@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -37,7 +37,7 @@ from tests import clicklogs
 from tests.columnar import Columnar, projected
 from tests.laws import facts
 from tests.laws.facts import Click, Event, Money, Order, Row, Settlement, Verdict
-from tests.laws.histories import BASE_MS, CLICKS, DAY_MS
+from tests.laws.histories import BASE_MS, CLICKS, CONTEXT, DAY_MS
 
 WORKSPACE, OTHER_WORKSPACE = "01900000-0000-7000-8000-0000000000aa", "01900000-0000-7000-8000-0000000000bb"
 LINKS = {"link-a": "01900000-0000-7000-8000-00000000000a", "link-b": "01900000-0000-7000-8000-00000000000b"}
@@ -48,6 +48,7 @@ FOR_EVER_MS = 10**15
 TABLES = ("outcomes", "verdicts", "settlements", "movements", "ties", "persons", "metadata", "idempotency_keys",
           "docket")  # fmt: skip
 _LINK_NAMES = {link_id: name for name, link_id in LINKS.items()}
+_LINK_IDS = {**LINKS, "link-a/x": f"{LINKS['link-a']}/1", "link-b/x": f"{LINKS['link-b']}/1"}
 _VARIANTS = {decision: variant for variant, decision in DECISIONS.items()}
 _KEYRING = Keyring({1: b"k" * 64}, 1)
 _FORGER = Keyring({1: b"f" * 64}, 1)
@@ -232,10 +233,22 @@ def order_of(told: conversions.Order | None) -> Order | None:
 
 
 def report(
-    columnar: Columnar, mode: Mode, by: str, clock: str = "event", from_ms: int = 0, to_ms: int = FOR_EVER_MS
+    columnar: Columnar,
+    mode: Mode,
+    by: str,
+    clock: str = "event",
+    from_ms: int = 0,
+    to_ms: int = FOR_EVER_MS,
+    zone: str = "UTC",
+    filters: Mapping[str, Sequence[str]] = {},
+    as_of_ms: int = 0,
 ) -> facts.Report:
     """A report in the model's words, its rates as the API gives them."""
-    told = columnar.report(Question(WORKSPACE, mode, from_ms, to_ms, "UTC", NOW_MS, (by,), clock))
+    asked = {name: [_LINK_IDS.get(value, value) for value in values] for name, values in filters.items()}
+    question = Question(
+        WORKSPACE, mode, from_ms, to_ms, zone, NOW_MS, (by,), clock, asked, left_out=("bot",), as_of_ms=as_of_ms
+    )
+    told = columnar.report(question)
     clickless = by == "event_name"
     rows = {
         _told_key(key[0], by): _row(f, told.totals.tracked_clicks if clickless else f.tracked_clicks, clickless)
@@ -277,7 +290,14 @@ def _click_log() -> Sqlite:
         click_id = click_uuid(click) if number < len(CLICKS) else click_uuid(replace(click, click_id=f"5{number}"))
         made = clicklogs.click(click.time_ms, LINKS[click.link_id], WORKSPACE)
         clicklogs.write(
-            log, made._replace(click_id=ids.to_text(click_id), domain_id=OTHER_LINK, decision=DECISIONS[click.variant])
+            log,
+            made._replace(
+                click_id=ids.to_text(click_id),
+                domain_id=OTHER_LINK,
+                decision=DECISIONS[click.variant],
+                utm_source=CONTEXT[click.click_id][0],
+            ),
+            tags=json.dumps(CONTEXT[click.click_id][1]),
         )
     return log
 

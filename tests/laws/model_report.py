@@ -5,13 +5,18 @@ Imports nothing of nimriz either. A report is added up from lines: every event o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from zoneinfo import ZoneInfo
 
 from tests.laws.facts import Click, Event, Money, Report, Row, Verdict
+from tests.laws.histories import CONTEXT
 from tests.laws.model import book, is_sale, judge, known
+
+Filters = Mapping[str, Sequence[str]]
+UNITS = ("hour", "day", "week", "month")
 
 COLUMNS = {
     "lead": "leads",
@@ -55,21 +60,49 @@ def day(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms // 1000, UTC).date().isoformat()
 
 
-def tally(lines: Sequence[Entry], clicks: int | None, base: int | None) -> Row:
-    """Add up. `base` is what the rate is over; none, or 0, gives no rate."""
+def tally(lines: Sequence[Entry], clicks: int | None, base: int | None, rated: Container[str]) -> Row:
+    """Add up. `base` is what the rate is over; none, or 0, gives no rate. `rated` are the columns that it is of."""
     count = {name: sum(e.column == name for e in lines) for name in (*COLUMNS.values(), "reinstatements")}
     revenue = {}
     for currency in sorted({e.currency for e in lines if e.currency is not None}):
         gross = sum(e.gross for e in lines if e.currency == currency)
         taken = sum(e.taken for e in lines if e.currency == currency)
         revenue[currency] = Money(gross, taken, gross - taken)
-    attributed = sum(e.column in ("leads", "sales") and e.verdict.status == "attributed" for e in lines)
+    attributed = sum(e.column in rated and e.verdict.status == "attributed" for e in lines)
     rate = (Decimal(attributed) / base).quantize(Decimal("0.0001"), ROUND_HALF_UP) if base else None
     return Row(clicks=clicks, attributed=attributed, rate=rate, revenue=revenue, **count)
 
 
-def _variant(click: Click) -> str:
-    return click.link_id if click.variant is None else f"{click.link_id}/{click.variant}"
+def _variant(link: str, variant: str | None) -> str:
+    return link if variant is None else f"{link}/{variant}"
+
+
+def unit(time_ms: int, name: str, zone: str) -> str:
+    """The hour, day, week or month of an instant in a zone, as a report names it."""
+    here = datetime.fromtimestamp(time_ms / 1000, ZoneInfo(zone))
+    if name == "hour":
+        return here.replace(minute=0, second=0, microsecond=0).isoformat()
+    year, week, _ = here.isocalendar()
+    return {"day": f"{here:%Y-%m-%d}", "week": f"{year:04d}-W{week:02d}", "month": f"{here:%Y-%m}"}[name]
+
+
+def click_keys(click: Click, by: str, zone: str) -> list[str]:
+    """Under which keys a click stands."""
+    source, tags = CONTEXT[click.click_id]
+    if by == "tag":
+        return list(tags)
+    if by in UNITS:
+        return [unit(click.time_ms, by, zone)]
+    return [
+        {"link": click.link_id, "variant": _variant(click.link_id, click.variant), "utm_source": source}[by],
+    ]
+
+
+def meant(click: Click, filters: Filters) -> bool:
+    """Whether a click is one that the filters ask for."""
+    return all(
+        set(values) & set(click_keys(click, name, "UTC")) for name, values in filters.items() if name != "event_name"
+    )
 
 
 def report(
@@ -79,48 +112,55 @@ def report(
     clock: str = "event",
     from_ms: int | None = None,
     to_ms: int | None = None,
+    zone: str = "UTC",
+    filters: Filters = {},  # noqa: B006 - nobody changes it
 ) -> Report:
-    """The report by link, variant, event_name or day; `clicks` are the tracked ones.
+    """The report by link, variant, event_name, utm_source, tag, or a unit of time; `clicks` are the tracked ones.
 
     READING: by event_name, what is taken or given back stands with the event that does it, gross with `sale`;
-    a click without a variant has its link's id as key.
+    a click without a variant has its link's id as key; what no click earned is no filter's but event_name's.
     """
     world = known(events)
-    clicked = {e.click.click_id: e.click.time_ms for e in world.values() if isinstance(e.click, Click)}
+    clicked = {e.click.click_id: e.click for e in world.values() if isinstance(e.click, Click)}
 
     def at_ms(line: Entry) -> int:
         on_click = clock == "click" and line.verdict.status == "attributed"
-        return clicked[line.verdict.click_id or ""] if on_click else line.event.time_ms
+        return clicked[line.verdict.click_id or ""].time_ms if on_click else line.event.time_ms
 
     def inside(time_ms: int) -> bool:
         return (from_ms is None or from_ms <= time_ms) and (to_ms is None or time_ms < to_ms)
 
-    def key(line: Entry) -> str:
-        link, variant = line.verdict.link_id or "", line.verdict.variant
-        return {
-            "link": link,
-            "variant": link if variant is None else f"{link}/{variant}",
-            "event_name": line.event.name,
-            "day": day(at_ms(line)),
-        }[by]
+    def asked(line: Entry) -> bool:
+        if line.event.name not in filters.get("event_name", [line.event.name]):
+            return False
+        won = line.verdict.status == "attributed"
+        return meant(clicked[line.verdict.click_id or ""], filters) if won else not (filters.keys() - {"event_name"})
 
-    lines = [line for line in entries(world.values()) if inside(at_ms(line))]
+    def keys(line: Entry) -> list[str]:
+        if by == "event_name":
+            return [line.event.name]
+        if by in UNITS:
+            return [unit(at_ms(line), by, zone)]
+        return click_keys(clicked[line.verdict.click_id or ""], by, zone)
+
+    names = {"leads", "sales"} | {COLUMNS[name] for name in filters.get("event_name", [])}
+    lines = [line for line in entries(world.values()) if inside(at_ms(line)) and asked(line)]
     won = [line for line in lines if line.verdict.status == "attributed"]
     lost = [line for line in lines if line.verdict.status != "attributed"]
-    made = [click for click in clicks if inside(click.time_ms)]
+    made = [click for click in clicks if inside(click.time_ms) and meant(click, filters)]
     clicks_of: dict[str, int] = {}
     for click in made if by != "event_name" else []:
-        where = {"link": click.link_id, "variant": _variant(click), "day": day(click.time_ms)}[by]
-        clicks_of[where] = clicks_of.get(where, 0) + 1
+        for where in click_keys(click, by, zone):
+            clicks_of[where] = clicks_of.get(where, 0) + 1
     rows = {}
-    for where in {key(line) for line in won} | clicks_of.keys():
+    for where in {key for line in won for key in keys(line)} | clicks_of.keys():
         own = clicks_of.get(where, 0) if by != "event_name" else None
         base = len(made) if by == "event_name" else own
-        rows[where] = tally([line for line in won if key(line) == where], own, base)
+        rows[where] = tally([line for line in won if where in keys(line)], own, base, names)
     reasons = [line.verdict.reason for line in lost if line.column is not None]
     return Report(
         rows,
-        tally(won, len(made), len(made)),
-        tally(lost, None, None),
+        tally(won, len(made), len(made), names),
+        tally(lost, None, None, names),
         {reason: reasons.count(reason) for reason in sorted({r for r in reasons if r is not None})},
     )

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 from unittest.mock import patch
 
 from hypothesis import given, settings
@@ -25,14 +26,27 @@ from tests.laws.ledger import Ledger, opened, order_of, report, settlement_of, v
 
 EXAMPLES = int(os.environ.get("NIMRIZ_LAWS_EXAMPLES", "120"))
 # A report takes its time to be planned, however little it reads.
-fewer = settings(max_examples=max(EXAMPLES // 4, 1))
+fewer = settings(max_examples=max(EXAMPLES // 6, 1))
 laws = settings(max_examples=EXAMPLES)
 Batches = list[list[Event]]
 # A report without bounds, and one whose ends cut through the clicks and the window.
 PERIODS = ((0, 10**15), (BASE_MS + 1, BASE_MS + DAY_MS + 1))
-QUESTIONS = st.tuples(
-    st.sampled_from(("link", "variant", "event_name", "day")), st.sampled_from(("event", "click")), st.integers(0, 1)
+FILTERS: dict[str, list[str]] = {
+    "link": ["link-a", "link-b"], "variant": ["link-a/x", "link-b/x"], "utm_source": ["mail", "fair", ""],
+    "tag": ["spring", "sale"], "event_name": ["lead", "sale", "refund", "reversal"],
+}  # fmt: skip
+NARROWED = st.dictionaries(st.sampled_from(sorted(FILTERS)), st.integers(1, 3), max_size=2).map(
+    lambda drawn: {name: FILTERS[name][:count] for name, count in drawn.items()}
 )
+QUESTIONS = st.builds(
+    lambda period, **others: {"from_ms": period[0], "to_ms": period[1], **others},
+    st.sampled_from(PERIODS),
+    by=st.sampled_from(("link", "variant", "event_name", "utm_source", "tag", *model_report.UNITS)),
+    clock=st.sampled_from(("event", "click")),
+    zone=st.sampled_from(("UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu")),
+    filters=NARROWED,
+)
+Asked = dict[str, Any]
 
 
 @st.composite
@@ -98,13 +112,13 @@ def _sums(order: facts.Order | None) -> facts.Order | None:
     return order and replace(order, follow_ons=[])
 
 
-def assert_reports_agree(ledger: Ledger, history: list[Event], asked: Sequence[tuple[str, str, int]]) -> None:
-    """These reports are the model's: by anything, on either clock, over all time or over a part of it."""
+def assert_reports_agree(ledger: Ledger, arrived: Sequence[tuple[int, list[Event]]], asked: Sequence[Asked]) -> None:
+    """These reports are the model's: now, and as of every moment at which something had arrived."""
     with ledger.columnar() as columnar:
-        for by, clock, period in asked:
-            expected = model_report.report(history, 2 * CLICKS, by, clock, *PERIODS[period])
-            told = report(columnar, ledger.mode, by, clock, *PERIODS[period])
-            assert told == rated(expected), (by, clock, period)
+        for question in asked:
+            for as_of_ms, history in arrived:
+                expected = model_report.report(history, 2 * CLICKS, **question)
+                assert report(columnar, ledger.mode, **question, as_of_ms=as_of_ms) == rated(expected), as_of_ms
 
 
 @laws
@@ -129,14 +143,18 @@ def test_the_follow_ons_of_an_order_are_all_that_name_one_of_its_sales(
 
 
 @fewer
-@given(arrivals(), st.sampled_from(MODES), st.lists(QUESTIONS, min_size=3, max_size=3))
+@given(arrivals(), st.sampled_from(MODES), st.lists(QUESTIONS, min_size=2, max_size=2), st.booleans())
 def test_every_report_is_what_the_model_adds_up(
-    drawn: tuple[list[Event], list[Batches]], mode: Mode, asked: list[tuple[str, str, int]]
+    drawn: tuple[list[Event], list[Batches]], mode: Mode, asked: list[Asked], looking_back: bool
 ) -> None:
     _, (batches,) = drawn
     with opened(mode=mode) as ledger:
-        ledger.record_all(batches)
-        assert_reports_agree(ledger, first_of(batches), asked)
+        arrived: list[tuple[int, list[Event]]] = []
+        for number, batch in enumerate(batches, 1):
+            ledger.record(batch)
+            arrived.append((ledger.arrival_ms, first_of(batches[:number])))
+        before = arrived[-3:-1] if looking_back else []
+        assert_reports_agree(ledger, [*before, (0, first_of(batches))], asked)
 
 
 @laws

@@ -9,6 +9,12 @@ from nimriz.analytics.dimensions import OF_CONTEXT, Question
 from nimriz.analytics.tables import NO_ID
 
 _IDS = {"link": "link_id", "domain": "domain_id"}
+DECIDED = {
+    # A number that means nothing any more, or nothing yet, is told as a number.
+    "variant": "coalesce(d.variant, case when {table}.decision = 0 then '' else cast({table}.decision as varchar) end)",
+    "rule": "coalesce(d.rule_id, '')",
+}
+"""What a decision means, in SQL, where `decisions` are joined as `d`."""
 
 
 class Condition(NamedTuple):
@@ -35,8 +41,8 @@ def of_click(question: Question, context: str, verdict: str) -> Condition:
         elif name == "tag":
             tags = _one_of("tag", name, values)
             found.append(Condition(f"{context}.tags in (select tags from tagsets where {tags.sql})", tags.params))
-        elif name == "variant":
-            found.append(_variants(verdict, values))
+        elif name in DECIDED:
+            found.append(_decided(verdict, name, values))
         elif name in _IDS:
             table = verdict if name == "link" else context
             found.append(_one_of(f"{table}.{_IDS[name]}", name, [_uuid(value) for value in values], "uuid"))
@@ -60,15 +66,20 @@ def _one_of(column: str, name: str, values: list[str], kind: str = "varchar") ->
     return Condition(f"{column} in ({told})", params)
 
 
-def _variants(table: str, values: list[str]) -> Condition:
+def _decided(table: str, name: str, values: list[str]) -> Condition:
     found = []
     for n, value in enumerate(values):
-        link_id, _, decision = value.partition("/")
-        params = {f"of_{n}": _uuid(link_id), f"decision_{n}": int(decision) if decision.isdecimal() else 0}
-        sql = f"{table}.link_id = cast(:of_{n} as uuid) and {table}.decision = cast(:decision_{n} as integer)"
-        found.append(Condition(sql, params))
-    joined = all_of(found)
-    return Condition(" or ".join(f"({condition.sql})" for condition in found), joined.params)
+        link_id, _, meaning = value.partition("/")
+        params = {f"{name}_of_{n}": _uuid(link_id), f"{name}_{n}": meaning}
+        told = DECIDED[name].format(table=table)
+        of_link = f"{table}.link_id = cast(:{name}_of_{n} as uuid)"
+        found.append(Condition(f"{of_link} and {told} = cast(:{name}_{n} as varchar)", params))
+    return Condition(" or ".join(f"({condition.sql})" for condition in found), all_of(found).params)
+
+
+def needs_decisions(question: Question) -> bool:
+    """Whether it is asked what decisions mean."""
+    return any(name in DECIDED for name in (*question.by, *question.filters))
 
 
 def _uuid(text: str) -> str:

@@ -18,9 +18,13 @@ OF_CONTEXT = (
     "device", "os", "browser", "language", "placement", "touch_type", "destination_host", "token_suppressed",
 )  # fmt: skip
 """Dimensions that are a column of the click."""
-BYS = ("link", "variant", "event_name", "domain", "tag", *OF_CONTEXT, *UNITS)
-FILTERS = ("link", "variant", "event_name", "domain", "tag", *OF_CONTEXT)
+BYS = ("link", "variant", "rule", "event_name", "domain", "tag", *OF_CONTEXT, *UNITS)
+CLICK_BYS = (*(by for by in BYS if by != "event_name"), "quality")
+FILTER_NAMES = frozenset(("link_id", "variant", "rule", "event_name", "domain_id", "tag", *OF_CONTEXT))
+"""What they are called where somebody asks."""
 FILTER_VALUES_MAX = 50
+UNITS_MAX = 5_000
+"""So many hours, days, weeks or months may be told one after the other."""
 EVENT_NAMES = ("lead", "sale", "refund", "cancellation", "reversal")
 
 
@@ -31,7 +35,8 @@ class Question(NamedTuple):
     """What is asked: events in [from_ms, to_ms), grouped by up to two dimensions; no filter asks for all.
 
     `shown_from_ms` bounds clicks as the plan does; `as_of_ms` 0 asks for what stands now; `offset` and `limit` cut the
-    page out of the ranked rows. Nothing is later than `now_ms`, but for a few minutes.
+    page out of the ranked rows. Nothing is later than `now_ms`, but for a few minutes. `compared_…` is another period,
+    0 for none. `series` asks for every hour, day, week or month of the period, in order.
     """
 
     workspace_id: str
@@ -46,6 +51,9 @@ class Question(NamedTuple):
     left_out: tuple[str, ...] = ("bot",)
     as_of_ms: int = 0
     shown_from_ms: int = 0
+    compared_from_ms: int = 0
+    compared_to_ms: int = 0
+    series: bool = False
     offset: int = 0
     limit: int = 1_000
 
@@ -66,14 +74,16 @@ def _text(values: Sequence[Any]) -> str:
     return str(values[0])
 
 
-def _variant(values: Sequence[Any]) -> str:
-    link_id, decision = values
-    return f"{link_id}/{decision}" if decision else str(link_id)
+def _of_link(values: Sequence[Any]) -> str:
+    link_id, variant = values
+    return f"{link_id}/{variant}" if variant else str(link_id)
 
 
 _DIMENSIONS: dict[str, Dimension] = {
     "link": Dimension(("link_id",), _text),
-    "variant": Dimension(("link_id", "decision"), _variant),
+    "variant": Dimension(("link_id", "variant"), _of_link),
+    "rule": Dimension(("link_id", "rule_id"), _of_link),
+    "quality": Dimension(("quality",), _text),
     "event_name": Dimension(("event_name",), _text),
     "domain": Dimension(("domain_id",), _text),
     "tag": Dimension(("tag",), _text),

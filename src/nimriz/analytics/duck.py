@@ -5,56 +5,23 @@ What does not open, or was made by another version, is thrown away: everything i
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
-import msgspec
 
-from nimriz.analytics.tables import TABLES, VERSION, columns_of
+from nimriz.analytics.rows import Rows
+from nimriz.analytics.tables import TABLES, VERSION
 
 Result = TypeVar("Result")
-Row = tuple[Any, ...]
-_NAME = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 _DAMAGE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
 
 
 class Damaged(Exception):
     """The file is not what was written to it."""
-
-
-class Rows:
-    """One connection with a transaction, or with a snapshot, on it."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-
-    def all(self, sql: str, params: Mapping[str, Any] | None = None) -> list[Row]:
-        """Every row of a query; `:name` stands for a value."""
-        wanted = _NAME.findall(sql)
-        bound = {name: (params or {})[name] for name in dict.fromkeys(wanted)}
-        return self._connection.execute(_NAME.sub(r"$\1", sql), bound or None).fetchall()
-
-    def append(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Append rows, their values in the order of the table's columns."""
-        if rows:
-            text = msgspec.json.encode(rows).decode()
-            self.all(f"insert into {table} {_unpacked(columns_of(table))}", {"rows": text})
-
-    def stage(self, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]]) -> None:
-        """Keep rows in the table `staged` until the next ones: names and types of its columns, and their values."""
-        text = msgspec.json.encode(rows).decode()
-        self.all(f"create or replace temp table staged as {_unpacked(columns)}", {"rows": text})
-
-
-def _unpacked(columns: Sequence[tuple[str, str]]) -> str:
-    """The query that makes rows from JSON: one value to bind, however many there are."""
-    values = ", ".join(f"cast(r[{n}] as {kind}) as {name}" for n, (name, kind) in enumerate(columns, 1))
-    return f"select {values} from (select unnest(from_json(:rows, '[[\"varchar\"]]')) as r)"
 
 
 class Store:

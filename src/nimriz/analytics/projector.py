@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 from nimriz.analytics import sources
-from nimriz.analytics.duck import Rows, Store
+from nimriz.analytics.duck import Store
+from nimriz.analytics.rows import Rows
 from nimriz.analytics.sources import Cursors, LedgerPage, LogPage
 from nimriz.analytics.tables import columns_of
 from nimriz.store.db import Database
@@ -137,6 +138,9 @@ def _empty_test(rows: Rows) -> None:
 def _add_ledger(rows: Rows, page: LedgerPage, emptied: bool) -> None:
     for name, found in page.rows.items():
         rows.append(name, [row for row in found if not (emptied and row[0] == "test")])
+    if page.decisions is not None:
+        rows.all("delete from decisions")
+        rows.append("decisions", page.decisions)
     named = {(row[10], row[11]) for row in page.rows.get("verdicts", []) if row[11]}
     named |= {(row[4], row[7]) for row in page.rows.get("ties", [])}
     if named:

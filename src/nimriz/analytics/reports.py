@@ -13,8 +13,8 @@ from typing import Any
 from nimriz.analytics import conditions, zones
 from nimriz.analytics.conditions import Condition
 from nimriz.analytics.dimensions import Dimension, Question, dimension
-from nimriz.analytics.duck import Row, Rows
 from nimriz.analytics.figures import COUNTED, Figures, Key
+from nimriz.analytics.rows import Row, Rows
 from nimriz.analytics.tables import NO_ID
 from nimriz.analytics.zones import UNITS
 from nimriz.base.clock import DAY_MS
@@ -24,6 +24,8 @@ _FIRST_MS = 946_684_800_000
 
 _COUNTS = "count(*), sum(tracked)"
 _UNIQUE = "count(distinct visitor), sum(case when visitor is null then 1 else 0 end)"
+
+_DECISIONS_OF = " left join decisions as d on d.link_id = {table}.link_id and d.decision = {table}.decision"
 
 
 @dataclass(slots=True)
@@ -46,6 +48,37 @@ def build(rows: Rows, question: Question) -> Report:
     _add_clicks(report, rows, question)
     _add_lines(report, rows, question)
     return report
+
+
+def of_clicks(rows: Rows, question: Question) -> Report:
+    """Clicks alone."""
+    report = Report()
+    _add_clicks(report, rows, question)
+    return report
+
+
+def clicks_apart(rows: Rows, question: Question) -> dict[str, dict[str, int]]:
+    """The clicks of a question by the reason why nothing was appended to their destination, and what they are worth.
+
+    Those worth too little for the question are counted here as well.
+    """
+    source, condition = clicks_asked(question)
+    suppressed = rows.all(
+        f"select token_suppressed, count(*) from {source} where {condition.sql} and token_suppressed <> '' "
+        "group by token_suppressed",
+        condition.params,
+    )
+    source, condition = clicks_asked(question._replace(left_out=()))
+    quality = _quality(question)
+    judged = rows.all(
+        f"select {quality} as k0, count(*) from {source} where {condition.sql} group by k0", condition.params
+    )
+    return {"suppressed": dict(sorted(suppressed)), "quality": dict(sorted(judged))}
+
+
+def _quality(question: Question) -> str:
+    """SQL: what a click `c` is worth at the moment that the question asks about."""
+    return "coalesce(j.quality, c.made_quality)" if question.as_of_ms else "c.quality"
 
 
 def clamped(question: Question) -> tuple[int, int]:
@@ -81,11 +114,10 @@ def clicks_asked(question: Question) -> tuple[str, Condition]:
         "to_ms": to_ms,
     }
     sql = "c.workspace_id = cast(:workspace_id as uuid) and c.clicked_ms >= :from_ms and c.clicked_ms < :to_ms"
-    source, quality = "clicks as c", "c.quality"
+    source, quality = "clicks as c", _quality(question)
     if question.as_of_ms:
         sql += " and c.clicked_ms <= :as_of_ms"
         params["as_of_ms"] = question.as_of_ms
-        quality = "coalesce(j.quality, c.made_quality)"
         source += (
             " left join (select log, click_seq, argMax(quality, seq) as quality from judgments "
             "where judged_ms <= :as_of_ms group by log, click_seq) as j on j.log = c.log and j.click_seq = c.seq"
@@ -93,6 +125,8 @@ def clicks_asked(question: Question) -> tuple[str, Condition]:
     for n, left_out in enumerate(question.left_out):
         sql += f" and {quality} <> :left_out_{n}"
         params[f"left_out_{n}"] = left_out
+    if conditions.needs_decisions(question):
+        source += _DECISIONS_OF.format(table="c")
     return source, conditions.all_of([Condition(sql, params), conditions.of_click(question, "c", "c")])
 
 
@@ -183,6 +217,8 @@ def lines_asked(question: Question) -> tuple[str, Condition]:
     source = f"(select *, {at_ms} as at_ms from lines) as l"
     if conditions.needs_context(question):
         source += " left join touches as t on t.click_id = l.click_id"
+    if conditions.needs_decisions(question):
+        source += _DECISIONS_OF.format(table="l")
     return source, conditions.all_of(
         [
             Condition("l.at_ms >= :from_ms and l.at_ms < :to_ms", params),
@@ -229,7 +265,11 @@ class _Keyed:
     @classmethod
     def of_clicks(cls, question: Question) -> _Keyed:
         """Keys of clicks `c`."""
-        return cls._of(question, "c.clicked_ms", lambda name: f"c.{name}", "c.tags")
+
+        def column(name: str) -> str:
+            return _quality(question) if name == "quality" else f"c.{name}"
+
+        return cls._of(question, "c.clicked_ms", column, "c")
 
     @classmethod
     def of_lines(cls, question: Question) -> _Keyed:
@@ -240,16 +280,18 @@ class _Keyed:
                 return f"l.{name}"
             return f"coalesce(t.{name}, cast('{NO_ID}' as uuid))" if name == "domain_id" else f"coalesce(t.{name}, '')"
 
-        return cls._of(question, "l.at_ms", column, "t.tags")
+        return cls._of(question, "l.at_ms", column, "l")
 
     @classmethod
-    def _of(cls, question: Question, instant: str, column: Callable[[str], str], tags: str) -> _Keyed:
+    def _of(cls, question: Question, instant: str, column: Callable[[str], str], table: str) -> _Keyed:
         dimensions = [dimension(name, question.zone) for name in question.by]
         columns, joined = [], ""
         for name, one in zip(question.by, dimensions, strict=True):
             if name == "tag":
-                joined = f" join tagsets on tagsets.tags = {tags}"
+                joined = f" join tagsets on tagsets.tags = {'c' if table == 'c' else 't'}.tags"
                 columns.append("tagsets.tag")
+            elif name in conditions.DECIDED:
+                columns += [column("link_id"), conditions.DECIDED[name].format(table=table)]
             elif name in UNITS:
                 columns.append(zones.start(instant, name, question.zone, *clamped(question)))
             else:

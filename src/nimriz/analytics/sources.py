@@ -38,6 +38,8 @@ _LEDGER: dict[str, dict[str, str]] = {
 }
 LEDGER = tuple(_LEDGER)
 _NEWEST = {name: by_mode(f"select coalesce(max(seq), 0) from @{name}") for name in LEDGER}
+_DECISIONS = "select link_id, decision, rule_id, variant from decisions"
+_DECISION_COUNT = "select count(*) from decisions"
 _EMPTYINGS = "select coalesce(max(seq), 0) from emptyings"
 _AGENT_OF = (
     "left join click_agents on click_agents.click_seq = clicks.seq "
@@ -66,11 +68,15 @@ Cursors = dict[str, int]
 
 
 class LedgerPage(NamedTuple):
-    """Rows of both ledgers by table. `emptied` is the number of the newest emptying of a test ledger."""
+    """Rows of both ledgers by table. `emptied` is the number of the newest emptying of a test ledger.
+
+    `decisions` are all that there are, where there are others than were copied, else None: they are never changed.
+    """
 
     rows: dict[str, list[list[Any]]]
     cursors: Cursors
     emptied: int
+    decisions: list[Row] | None
     more: bool
 
 
@@ -98,7 +104,10 @@ def ledger_page(tx: Tx, cursors: Cursors) -> LedgerPage:
                 rows.setdefault(name, []).extend([mode, *row] for row in page)
                 moved[cursor] = int(page[-1][0])
                 more |= len(page) == PAGE_ROWS
-    return LedgerPage(rows, moved, _number(tx.one(_EMPTYINGS)), more)
+    decision_count, decisions = _number(tx.one(_DECISION_COUNT)), None
+    if decision_count != cursors.get("decisions", 0):
+        decisions, moved["decisions"] = tx.all(_DECISIONS), decision_count
+    return LedgerPage(rows, moved, _number(tx.one(_EMPTYINGS)), decisions, more)
 
 
 def cursor_of(table: str, mode: Mode) -> str:

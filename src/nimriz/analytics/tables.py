@@ -5,7 +5,7 @@ They hold no external id, no metadata and no look-up hash: what erasure destroys
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 
 CONTEXT = (
     "touch_type", "placement", "destination_host", "referrer_host", "utm_source", "utm_medium", "utm_campaign",
@@ -38,6 +38,8 @@ TABLES: dict[str, str] = {
     "awaited": "click_id uuid not null, clicked_ms bigint not null",
     # Which tags a list of tags has.
     "tagsets": "tags varchar not null, tag varchar not null",
+    # What the decision numbers of clicks and tokens mean.
+    "decisions": "link_id uuid not null, decision integer not null, rule_id varchar not null, variant varchar not null",
     "outcomes": (
         "mode varchar not null, seq bigint not null, workspace_id uuid not null, event_id varchar not null, "
         "event_name varchar not null, event_ms bigint not null, received_ms bigint not null, value_minor bigint, "

@@ -123,6 +123,7 @@ FIELD_CODES: dict[str, str] = {
     "app_id_malformed": "The prefix and the bundle identifier, such as ABCDE12345.com.example.app.",
     "host_malformed": "A host name such as go.example.com, without scheme, port or path.",
     "timezone_unknown": "An IANA time zone such as Europe/Berlin.",
+    "instant_not_past": "An instant that has passed.",
     "instant_malformed": "ISO 8601, such as 2026-11-30T12:00:00Z.",
     "value_precision": "More significant fraction digits than the currency has.",
     "value_negative": "Amounts are not negative; a refund is its own event.",

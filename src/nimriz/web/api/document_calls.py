@@ -347,7 +347,7 @@ CALLS: dict[tuple[str, str], Call] = {
     ),
     ("GET", "/api/v1/analytics/conversions"): Call(
         "Reading", "Report on conversions", "analytics:read",
-        {200: _is("Report", "The report.", examples.REPORT)}, ("surface_not_enabled",),
+        {200: _is("Report", "The report.", examples.REPORT)}, ("surface_not_enabled", "reports_unavailable"),
         params={"from": "2026-11-01", "to": "2026-11-30", "by": "link"},
     ),
     ("GET", "/api/v1/links/{link_id}/experiments/{experiment_id}/results"): Call(
@@ -355,5 +355,11 @@ CALLS: dict[tuple[str, str], Call] = {
         {200: _is("ExperimentResults", "What became of each variant, and what may be said.", RESULTS)},
         ("link_not_found", "experiment_not_found", "surface_not_enabled"),
         params={**_THE_LINK, "experiment_id": routing.EXPERIMENT_ID},
+    ),
+    ("GET", "/api/v1/analytics/clicks"): Call(
+        "Reading", "Report on clicks", "analytics:read",
+        {200: _is("ClicksReport", "The report.", examples.CLICKS_REPORT)},
+        ("surface_not_enabled", "reports_unavailable"),
+        params={"from": "2026-11-01", "to": "2026-11-30", "by": "country"},
     ),
 }  # fmt: skip

@@ -195,6 +195,12 @@ _NOTHING: Example = {
     **dict.fromkeys(_FIGURES, 0), "clicks": None, "tracked_clicks": None, "unique_clicks": None,
     "attribution_rate": None, "revenue": [],
 }  # fmt: skip
+CLICKS_REPORT: Example = {
+    "from": "2026-11-01", "to": "2026-11-30", "timezone": "UTC", "by": "country", "as_of": None,
+    "rows": [{"key": "DE", "label": "DE", "clicks": 142, "tracked_clicks": 142, "unique_clicks": 131}],
+    "totals": {"clicks": 142, "tracked_clicks": 142, "unique_clicks": 131}, "suppressed": {"signed_aws": 12},
+    "quality": {"human": 140, "suspect": 2, "bot": 7}, "fresh_as_of": "2026-11-30T12:00:00.000Z", "next_cursor": None,
+}  # fmt: skip
 REPORT: Example = {
     "from": "2026-11-01", "to": "2026-11-30", "timezone": "UTC", "by": "link", "clock": "event", "mode": "live",
     "as_of": None, "rows": [{"key": LINK_ID, "label": "go.example.com/launch", **_FIGURES}], "totals": _FIGURES,

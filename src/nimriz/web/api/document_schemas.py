@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from nimriz.analytics.dimensions import BYS, CLICK_BYS
 from nimriz.base.errors import CODES, FIELD_CODES
 from nimriz.base.urls import UTM_NAMES
 from nimriz.core import trace
@@ -24,7 +25,6 @@ from nimriz.core.quality import QUALITIES, REASONS
 from nimriz.core.trace import Check
 from nimriz.core.verification import Finding
 from nimriz.web.api.bulk import BulkRow
-from nimriz.web.api.reports import BYS
 
 Schema = dict[str, Any]
 
@@ -157,6 +157,17 @@ _FIGURES = {
         "currency": TEXT, **dict.fromkeys(_REVENUE, AMOUNT), **{f"{name}_minor": WHOLE for name in _REVENUE},
     })),
 }  # fmt: skip
+_CLICK_FIGURES = {name: maybe(COUNT) for name in ("clicks", "tracked_clicks", "unique_clicks")}
+_COUNTS: Schema = {"type": "object", "additionalProperties": COUNT}
+_PERIOD = {"from": TEXT, "to": TEXT}
+
+
+def _row(figures: Schema) -> Schema:
+    """A row of a report: by one dimension or two, and beside another period's where that is asked for."""
+    named = {"key": TEXT, "label": TEXT, "then_key": TEXT, "then_label": TEXT}
+    return closed({**named, **figures, "compared": closed(figures)}, optional=("then_key", "then_label", "compared"))
+
+
 _PAGE_CURSOR = maybe(TEXT)
 _TOUCH = one_of("short_link_click", "qr_scan")
 _CLICK = closed({
@@ -301,10 +312,18 @@ SCHEMAS: dict[str, Schema] = {
     "Report": closed({
         "from": TEXT, "to": TEXT, "timezone": TEXT, "by": one_of(*BYS), "clock": one_of("event", "click"),
         "mode": one_of("live", "test"), "as_of": maybe(INSTANT),
-        "rows": many(closed({"key": TEXT, "label": TEXT, **_FIGURES})), "totals": closed(_FIGURES),
-        "unattributed": closed({**_FIGURES, "reasons": {"type": "object", "additionalProperties": COUNT}}),
+        "then_by": one_of(*BYS),
+        "rows": many(_row(_FIGURES)), "totals": closed(_FIGURES),
+        "unattributed": closed({**_FIGURES, "reasons": _COUNTS}),
+        "compared": closed({**_PERIOD, "totals": closed(_FIGURES), "unattributed": closed(_FIGURES)}),
         "fresh_as_of": INSTANT, "next_cursor": _PAGE_CURSOR,
-    }),
+    }, optional=("then_by", "compared")),
+    "ClicksReport": closed({
+        **_PERIOD, "timezone": TEXT, "by": one_of(*CLICK_BYS), "then_by": one_of(*CLICK_BYS), "as_of": maybe(INSTANT),
+        "rows": many(_row(_CLICK_FIGURES)), "totals": closed(_CLICK_FIGURES), "suppressed": maybe(_COUNTS),
+        "quality": maybe(_COUNTS), "compared": closed({**_PERIOD, "totals": closed(_CLICK_FIGURES)}),
+        "fresh_as_of": INSTANT, "next_cursor": _PAGE_CURSOR,
+    }, optional=("then_by", "compared")),
     "Health": closed({"status": one_of("ok"), "version": TEXT, "time": INSTANT, "clock_offset_s": WHOLE}),
     "Readiness": closed({"ready": FLAG, "records": one_of("ok", "unavailable", "refuses writes")}),
     "FieldError": _FIELD_ERROR,

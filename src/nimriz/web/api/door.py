@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 import structlog
 
+from nimriz.analytics.dimensions import FILTER_NAMES
 from nimriz.base import jsontext
 from nimriz.base.errors import FieldError, Refused
 from nimriz.base.ids import new_reference
@@ -27,6 +28,9 @@ BODY_BYTES_MAX = 2 * 1024 * 1024
 CALLER = "nimriz.caller"
 ASK_AGAIN = "nimriz.ask_again"
 """Who calls, asked anew: for answers that take long. Raises Refused(unauthorized) or StoreError."""
+
+_REPORTS = "/api/v1/analytics/"
+"""Here filters may be sent several times."""
 
 log = structlog.get_logger()
 
@@ -49,7 +53,8 @@ class Door:
             scope[CALLER] = await self._caller(scope)
             scope[ASK_AGAIN] = lambda: self._caller(scope)
             query = scope["query_string"].decode("latin-1")
-            names = [name for name, _ in parse_qsl(query, keep_blank_values=True)]
+            many = FILTER_NAMES if scope["path"].startswith(_REPORTS) else frozenset()
+            names = [name for name, _ in parse_qsl(query, keep_blank_values=True) if name not in many]
             if len(set(names)) < len(names):
                 raise Refused("validation_failed", errors=(FieldError("query", "field_unknown"),))
             body = await self._body(scope, receive)

@@ -1,155 +1,243 @@
-"""Reports: which link earned the money."""
+"""Reports: which link earned the money, and who clicked."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from nimriz.analytics import figures
-from nimriz.analytics.dimensions import Question
+from nimriz.analytics.dimensions import BYS, CLICK_BYS
 from nimriz.analytics.figures import Figures
 from nimriz.base.clock import to_rfc3339
-from nimriz.base.errors import FieldError, Refused
 from nimriz.base.money import to_decimal
-from nimriz.core import entitlements, links, retention, workspaces
-from nimriz.core.clicks import LEFT_OUT
+from nimriz.core import domains, links, retention
 from nimriz.core.mode import Mode
 from nimriz.store.db import Tx
-from nimriz.web.api.audience import audience_of
+from nimriz.web.api import asking
+from nimriz.web.api.asking import Asked, EventNames, PageQuery, bad
 from nimriz.web.api.desk import Desk, answer, caller
-from nimriz.web.api.period import read_period
 
 router = APIRouter()
 
-_SURFACE = "conversion_reporting"
-By = Literal["link", "event_name", "day"]
-BYS: tuple[By, ...] = ("link", "event_name", "day")
+_DATED = ("day", "hour")
+"""Units whose keys can be compared with the first day that is shown."""
 
 
-class ReportQuery(BaseModel):
+class ReportQuery(PageQuery):
     """GET /api/v1/analytics/conversions"""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    from_: str = Field(default="", alias="from")
-    to: str = ""
-    timezone: str = "UTC"
-    by: By = "link"
+    by: str = Field(default="link", pattern=f"^({'|'.join(BYS)})$")
+    then_by: str = Field(default="", pattern=f"^(|{'|'.join(BYS)})$")
     clock: Literal["event", "click"] = "event"
     mode: Mode = "live"
-    link_id: str = ""
-    event_name: str = Field(default="", pattern="^(|lead|sale|refund|cancellation|reversal)$")
-    include_bots: bool = False
-    include_suspects: bool = True
-    limit: Annotated[int, Field(ge=1, le=1_000)] = 1_000
-    cursor: str = Field(default="", pattern="^[0-9]{0,9}$")
+    event_name: EventNames = Field(default_factory=list)
+
+
+class ClicksQuery(PageQuery):
+    """GET /api/v1/analytics/clicks"""
+
+    by: str = Field(default="link", pattern=f"^({'|'.join(CLICK_BYS)})$")
+    then_by: str = Field(default="", pattern=f"^(|{'|'.join(CLICK_BYS)})$")
 
 
 @router.get("/api/v1/analytics/conversions")
 async def conversions_report(request: Request, query: Annotated[ReportQuery, Query()]) -> Response:
-    """Clicks, leads, sales and net revenue by link, event name or day."""
+    """Clicks, leads, sales and net revenue, broken down by one or two dimensions."""
     desk: Desk = request.app.state.desk
     key = caller(request, "analytics:read")
-    now_ms = desk.clock.now_ms()
-    period = read_period(query.from_, query.to, query.timezone, now_ms)
-    audience = audience_of(query.include_bots, query.include_suspects)
-    plan = await desk.read(lambda tx: plan_with_surface(tx, key.workspace_id))
-    shown_from_ms = retention.shown_from_ms(plan, now_ms)
-    filters = {"link": [query.link_id]} if query.link_id else {}
-    if query.event_name:
-        filters["event_name"] = [query.event_name]
-    question = Question(
-        key.workspace_id,
-        query.mode,
-        *period.bounds,
-        query.timezone,
-        now_ms,
-        (query.by,),
-        query.clock,
-        filters,
-        tuple(filter(None, LEFT_OUT[audience])),
-        shown_from_ms=shown_from_ms,
-        offset=int(query.cursor or 0),
-        limit=query.limit,
-    )
-    told = await desk.ask("report", question._asdict())
-    if question.offset > told["row_count"]:
-        raise Refused("validation_failed", errors=(FieldError("cursor", "field_type"),))
-    rows = [(keys[0], figures.from_wire(values)) for keys, values in told["rows"]]
-    totals, unattributed = figures.from_wire(told["totals"]), figures.from_wire(told["unattributed"])
-    labels: dict[str, str] = {}
-    if query.by == "link":
-        labels = await desk.read(lambda tx: links.labels(tx, key.workspace_id, [row_key for row_key, _ in rows]))
-    after = question.offset + question.limit
-    by_name = query.by == "event_name"
-    # Figures that reach beyond what the plan shows are not told, rather than what is left of them.
-    hidden = period.from_ms < shown_from_ms
-    first_day = retention.first_day_shown(shown_from_ms, period.zone)
+    asked = await asking.read(
+        desk, key.workspace_id, query, dimensions_of(query.by, query.then_by),
+        mode=query.mode, clock=query.clock, event_names=query.event_name,
+    )  # fmt: skip
+    told = await desk.ask("report", asked.question._asdict())
+    totals = figures.from_wire(told["totals"])
+    # By event name a row has no clicks of its own.
+    clickless = "event_name" in asked.question.by
+    base = totals.tracked_clicks if clickless else None
+    whole = {"totals": Shape(asked.hidden), "unattributed": Shape(clickless=True, base=0)}
+
+    def of_row(keys: Sequence[str]) -> Shape:
+        return Shape(_hides(asked, keys), clickless, base)
+
+    body = await _told(desk, asked, told, of_row)
     return answer(
         {
-            "from": period.from_text,
-            "to": period.to_text,
-            "timezone": query.timezone,
-            "by": query.by,
+            **_head(asked, query),
             "clock": query.clock,
             "mode": query.mode,
-            "as_of": None,
-            "rows": [
-                {
-                    "key": row_key,
-                    "label": labels.get(row_key, row_key),
-                    **_members(
-                        f,
-                        totals.tracked_clicks if by_name else f.tracked_clicks,
-                        clickless=by_name,
-                        hidden=hidden and (query.by != "day" or row_key < first_day),
-                    ),
-                }
-                for row_key, f in rows
-            ],
-            "totals": _members(totals, totals.tracked_clicks, hidden=hidden),
+            "as_of": to_rfc3339(asked.as_of_ms) if asked.as_of_ms else None,
+            "rows": body,
+            "totals": whole["totals"].members(totals),
             "unattributed": {
-                **_members(unattributed, 0, clickless=True),
+                **whole["unattributed"].members(figures.from_wire(told["unattributed"])),
                 "reasons": dict(sorted(told["reasons"].items())),
             },
-            "fresh_as_of": to_rfc3339(told["fresh_ms"]),
-            "next_cursor": str(after) if after < told["row_count"] else None,
+            **_compared(asked, told, whole),
+            **_foot(asked, told),
         }
     )
 
 
-def plan_with_surface(tx: Tx, workspace_id: str) -> str:
-    """A workspace's plan. Raises Refused(surface_not_enabled)."""
-    workspace = workspaces.find(tx, workspace_id)
-    if workspace is None or _SURFACE not in entitlements.open_surfaces(tx, workspace_id, workspace.plan):
-        raise Refused("surface_not_enabled", surface=_SURFACE)
-    return workspace.plan
+@router.get("/api/v1/analytics/clicks")
+async def clicks_report(request: Request, query: Annotated[ClicksQuery, Query()]) -> Response:
+    """Clicks and visitors, broken down by one or two dimensions."""
+    desk: Desk = request.app.state.desk
+    key = caller(request, "analytics:read")
+    asked = await asking.read(desk, key.workspace_id, query, dimensions_of(query.by, query.then_by))
+    told = await desk.ask("clicks", asked.question._asdict())
+
+    def of_row(keys: Sequence[str]) -> Shape:
+        return Shape(_hides(asked, keys), clicks_only=True)
+
+    whole = {"totals": Shape(asked.hidden, clicks_only=True)}
+    return answer(
+        {
+            **_head(asked, query),
+            "as_of": to_rfc3339(asked.as_of_ms) if asked.as_of_ms else None,
+            "rows": await _told(desk, asked, told, of_row),
+            "totals": whole["totals"].members(figures.from_wire(told["totals"])),
+            "suppressed": None if asked.hidden else told["suppressed"],
+            "quality": None if asked.hidden else told["quality"],
+            **_compared(asked, told, whole),
+            **_foot(asked, told),
+        }
+    )
 
 
-def _members(
-    figures_: Figures, tracked_clicks: int, *, clickless: bool = False, hidden: bool = False
-) -> dict[str, Any]:
-    """The members of a row; its rate is by `tracked_clicks`. Clicks may have no place in it, or be hidden."""
-    told = not (clickless or hidden)
-    return {
-        "clicks": figures_.clicks if told else None,
-        "tracked_clicks": figures_.tracked_clicks if told else None,
-        "unique_clicks": figures_.unique_clicks if told else None,
-        **{name: getattr(figures_, name) for name in figures.COUNTS},
-        "attributed": figures_.attributed,
-        "attribution_rate": None if hidden else figures.rate(figures_.attributed, tracked_clicks),
-        "revenue": [
-            {
-                "currency": currency,
-                "gross": to_decimal(money.gross_minor, currency or None),
-                "taken_back": to_decimal(money.taken_back_minor, currency or None),
-                "net": to_decimal(money.net_minor, currency or None),
-                "gross_minor": money.gross_minor,
-                "taken_back_minor": money.taken_back_minor,
-                "net_minor": money.net_minor,
-            }
-            for currency, money in sorted(figures_.revenue.items())
-        ],
+def dimensions_of(by: str, then_by: str) -> tuple[str, ...]:
+    """One dimension or two. Raises Refused(validation_failed) for the same one twice."""
+    if by == then_by:
+        raise bad("then_by")
+    return (by, then_by) if then_by else (by,)
+
+
+def _head(asked: Asked, query: ReportQuery | ClicksQuery) -> dict[str, Any]:
+    head = {
+        "from": asked.period.from_text,
+        "to": asked.period.to_text,
+        "timezone": query.timezone,
+        "by": query.by,
     }
+    return {**head, "then_by": query.then_by} if query.then_by else head
+
+
+def _foot(asked: Asked, told: dict[str, Any]) -> dict[str, Any]:
+    after = asked.question.offset + asked.question.limit
+    return {
+        "fresh_as_of": to_rfc3339(told["fresh_ms"]),
+        "next_cursor": str(after) if after < told["row_count"] else None,
+    }
+
+
+def _hides(asked: Asked, keys: Sequence[str]) -> bool:
+    """Whether the clicks of a row are not told: they reach beyond what the plan shows, and would be a remainder."""
+    if not asked.hidden:
+        return False
+    first_day = retention.first_day_shown(asked.question.shown_from_ms, asked.period.zone)
+    dated = [key for name, key in zip(asked.question.by, keys, strict=True) if name in _DATED]
+    return not dated or dated[0] < first_day
+
+
+async def _told(
+    desk: Desk, asked: Asked, told: dict[str, Any], of_row: Callable[[Sequence[str]], Shape]
+) -> list[dict[str, Any]]:
+    """The rows of a page, with labels for people."""
+    if asked.question.offset > told["row_count"]:
+        raise bad("cursor")
+    rows = told["rows"]
+    workspace_id, by = asked.question.workspace_id, asked.question.by
+    labels = await desk.read(lambda tx: _labels(tx, workspace_id, by, [keys for keys, _ in rows]))
+    body = []
+    others = told.get("compared", {}).get("rows", [None] * len(rows))
+    for (keys, values), other in zip(rows, others, strict=True):
+        shape = of_row(keys)
+        row: dict[str, Any] = {"key": keys[0], "label": labels[0].get(keys[0], keys[0])}
+        if len(keys) > 1:
+            row |= {"then_key": keys[1], "then_label": labels[1].get(keys[1], keys[1])}
+        row |= shape.members(figures.from_wire(values))
+        if other is not None:
+            row["compared"] = _of_other_period(asked, shape).members(figures.from_wire(other))
+        body.append(row)
+    return body
+
+
+def _labels(tx: Tx, workspace_id: str, by: Sequence[str], keys: list[list[str]]) -> list[dict[str, str]]:
+    """For each dimension what its keys are called, where that is something else."""
+    found = []
+    for place, name in enumerate(by):
+        mine = list(dict.fromkeys(row[place] for row in keys))
+        if name in ("link", "variant", "rule"):
+            known = links.labels(tx, workspace_id, list(dict.fromkeys(key.partition("/")[0] for key in mine)))
+            found.append(
+                {key: known[link] + key.removeprefix(link) for key in mine if (link := key.partition("/")[0]) in known}
+            )
+        elif name == "domain":
+            found.append({d.domain_id: d.domain_name for d in domains.of_workspace(tx, workspace_id)})
+        else:
+            found.append({})
+    return found
+
+
+def _compared(asked: Asked, told: dict[str, Any], whole: dict[str, Shape]) -> dict[str, Any]:
+    """The member that tells the other period's figures, where one was asked for."""
+    if asked.compared is None:
+        return {}
+    period = asked.compared
+    figures_of = {
+        name: _of_other_period(asked, shape).members(figures.from_wire(told["compared"][name]))
+        for name, shape in whole.items()
+    }
+    begins, ends = period.from_text or to_rfc3339(period.from_ms), period.to_text or to_rfc3339(period.to_ms)
+    return {"compared": {"from": begins, "to": ends, **figures_of}}
+
+
+def _of_other_period(asked: Asked, shape: Shape) -> Shape:
+    hidden = asked.compared is not None and asked.compared.from_ms < asked.question.shown_from_ms
+    # Nobody is told a rate over another period's clicks.
+    return Shape(hidden, shape.clickless, None if shape.base is None else 0, shape.clicks_only)
+
+
+class Shape:
+    """How figures are told: without clicks where they have none (`clickless`) or must not be told (`hidden`).
+
+    `base` is what the rate is over, None for the figures' own tracked clicks.
+    """
+
+    def __init__(
+        self, hidden: bool = False, clickless: bool = False, base: int | None = None, clicks_only: bool = False
+    ) -> None:
+        self.hidden, self.clickless, self.base, self.clicks_only = hidden, clickless, base, clicks_only
+
+    def members(self, told: Figures) -> dict[str, Any]:
+        """The members of a row."""
+        shown = not (self.clickless or self.hidden)
+        clicks = {
+            "clicks": told.clicks if shown else None,
+            "tracked_clicks": told.tracked_clicks if shown else None,
+            "unique_clicks": told.unique_clicks if shown else None,
+        }
+        if self.clicks_only:
+            return clicks
+        base = told.tracked_clicks if self.base is None else self.base
+        return {
+            **clicks,
+            **{name: getattr(told, name) for name in figures.COUNTS},
+            "attributed": told.attributed,
+            "attribution_rate": None if self.hidden else figures.rate(told.attributed, base),
+            "revenue": [
+                {
+                    "currency": currency,
+                    "gross": to_decimal(money.gross_minor, currency or None),
+                    "taken_back": to_decimal(money.taken_back_minor, currency or None),
+                    "net": to_decimal(money.net_minor, currency or None),
+                    "gross_minor": money.gross_minor,
+                    "taken_back_minor": money.taken_back_minor,
+                    "net_minor": money.net_minor,
+                }
+                for currency, money in sorted(told.revenue.items())
+            ],
+        }

@@ -21,11 +21,11 @@ from nimriz.core.mode import Mode
 from nimriz.core.results import Counted, Results, VariantFigures, Weighed
 from nimriz.store.db import Tx
 from nimriz.web.api import result_words
+from nimriz.web.api.asking import plan_with_surface
 from nimriz.web.api.audience import audience_of
 from nimriz.web.api.desk import Desk, answer, caller
 from nimriz.web.api.links import found
 from nimriz.web.api.period import read_period
-from nimriz.web.api.reports import plan_with_surface
 
 router = APIRouter()
 
