@@ -27,7 +27,7 @@ class Rows:
         """Every row of a query; `:name` stands for a value."""
         wanted = _NAME.findall(sql)
         bound = {name: (params or {})[name] for name in dict.fromkeys(wanted)}
-        return self._connection.execute(_NAME.sub(r"$\1", sql), bound or None).fetchall()
+        return list(self._connection.execute(_NAME.sub(r"$\1", sql), bound or None).fetchall())
 
     def append(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         """Append rows, their values in the order of the table's columns."""
