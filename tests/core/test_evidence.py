@@ -60,9 +60,9 @@ def test_equal_counts_are_no_evidence_and_a_great_skew_is_much() -> None:
     assert p_value(log_evidence([Drawn((600, 400), (60, 40))])) == 1
 
 
-def test_a_p_value_of_several_comparisons_is_multiplied() -> None:
-    assert p_value(log(1_000), 3) == pytest.approx(0.003)
-    assert p_value(log(2), 3) == 1
+def test_a_p_value_is_the_stake_that_was_won() -> None:
+    assert p_value(log(1_000)) == pytest.approx(0.001)
+    assert p_value(log(0.5)) == 1
 
 
 @given(a=COUNTS, b=COUNTS, kept=COUNTS)

@@ -52,9 +52,9 @@ def log_evidence(draws: Sequence[Drawn]) -> float:
     return sum(_log_bet(draw) - _log_likelihood(draw) for draw in map(_taken_part, draws))
 
 
-def p_value(log_e: float, comparisons: int = 1) -> float:
-    """The always-valid p-value of an e-value, by Bonferroni where it is one of several `comparisons`."""
-    return min(1.0, comparisons * exp(-max(log_e, 0.0)))
+def p_value(log_e: float) -> float:
+    """The always-valid p-value of an e-value."""
+    return exp(-max(log_e, 0.0))
 
 
 def rate_interval(successes: int, trials: int, level: float) -> Interval:
