@@ -29,6 +29,17 @@ def test_weights_are_those_of_the_times_in_which_visitors_were_divided() -> None
     assert results.weighed([]) == []
 
 
+def test_of_weights_that_changed_very_often_the_oldest_are_taken_together() -> None:
+    changes = [Phase(n, n, "running", f'{{"a": {n % 100}, "b": {100 - n % 100}}}') for n in range(500)]
+    found = results.weighed(changes)
+    assert len(found) == results.WEIGHED_MAX
+    assert found[0] == Weighed(0, {})
+    assert [one.from_ms for one in found[1:]] == list(range(401, 500))
+    skewed = build(NOTHING._replace(visitors=[[0, 7, 900], [0, 8, 100]]), *found)
+    assert skewed.sample_ratio.code == "not_enough_data"
+    assert skewed.variants["a"].tally.visitors == 900
+
+
 def test_figures_of_a_decision_are_its_variants() -> None:
     counted = Counted(
         clicks=[[0, 7, 10, 9, 0], [1, 7, 5, 5, 0], [0, 8, 3, 3, 0]],

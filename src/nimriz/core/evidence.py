@@ -22,7 +22,7 @@ CONCENTRATIONS = (10.0, 100.0, 1_000.0)
 is a bet (Shafer, "Testing by betting", Journal of the Royal Statistical Society A 184, 2021).
 """
 _LOG_RATIO_MAX = 20.0
-_HALVINGS = 60
+_HALVINGS = 44
 
 
 class Interval(NamedTuple):
@@ -110,7 +110,7 @@ def ratio_interval(draws: Sequence[Drawn], level: float) -> Interval:
     bound = sum(map(_log_bet, pairs)) + log(level)
 
     def refuted(log_ratio: float) -> bool:
-        return sum(_log_likelihood(Drawn(p.counts, _shares_at(p, log_ratio))) for p in pairs) < bound
+        return sum(_log_likelihood_at(pair, log_ratio) for pair in pairs) < bound
 
     at = _LOG_RATIO_MAX if best is None else max(-_LOG_RATIO_MAX, log(best) if best else -_LOG_RATIO_MAX)
     if refuted(at):
@@ -144,9 +144,10 @@ def _log_likelihood(draw: Drawn) -> float:
     return sum(count * log(share) for count, share in zip(draw.counts, draw.shares, strict=True) if count)
 
 
-def _shares_at(pair: Drawn, log_ratio: float) -> tuple[float, float]:
-    chance = _chance(pair, log_ratio)
-    return 1 - chance, chance
+def _log_likelihood_at(pair: Drawn, log_ratio: float) -> float:
+    """The same for a pair whose second variant has a rate of exp(log_ratio) times the first's."""
+    log_odds = log_ratio + log(pair.shares[1] / pair.shares[0])
+    return pair.counts[1] * log_odds - sum(pair.counts) * log1p(exp(log_odds))
 
 
 def _chance(pair: Drawn, log_ratio: float) -> float:

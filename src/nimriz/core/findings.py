@@ -22,8 +22,12 @@ from nimriz.core.means import Sums, difference, mean_interval
 
 LEVEL = 0.05
 """The chance that an experiment whose variants do not differ ever shows a difference, for each of its figures."""
-MISMATCH_LEVEL = 0.01
-"""The chance that visitors who were divided as planned ever raise the alarm. Strict: it stops all other findings."""
+MISMATCH_LEVEL = 0.005
+"""Half of the one in a hundred that is promised of visitors who were divided as planned.
+
+The other half is for those who come back on another day: they count again, with the same variant, which no bet
+foresees. Strict, since an alarm stops all other findings.
+"""
 VISITORS_MIN = 100
 """Of fewer visitors of a variant nothing is said."""
 CONVERTED_MIN = 20

@@ -26,8 +26,12 @@ EVENTS = {
 }
 
 
+WEIGHED_MAX = 100
+"""Of an experiment whose weights changed more often, the oldest are taken together."""
+
+
 class Weighed(NamedTuple):
-    """From when on visitors were divided by these weights, in percent by variant."""
+    """From when on visitors were divided by these weights, in percent by variant; none where they are not told."""
 
     from_ms: int
     weights: Mapping[str, int]
@@ -78,6 +82,8 @@ def weighed(phases: Iterable[Phase]) -> list[Weighed]:
         weights = json.loads(phase.weights)
         if phase.state == "running" and (not found or found[-1].weights != weights):
             found.append(Weighed(phase.began_at_ms, weights))
+    if len(found) > WEIGHED_MAX:
+        found = [Weighed(found[0].from_ms, {}), *found[1 - WEIGHED_MAX :]]
     return found
 
 
@@ -107,7 +113,8 @@ def build(variants: Mapping[int, str], weights: Sequence[Weighed], counted: Coun
         sums = Sums(visitors, net * visitors, net * net * visitors)
         tally.revenue[currency] = tally.revenue.get(currency, Sums()).plus(sums)
     stretches = [
-        Stretch(one.weights, tallies[place], divided=not (kept and place)) for place, one in enumerate(weights)
+        Stretch(one.weights, tallies[place], divided=bool(one.weights) and not (kept and place))
+        for place, one in enumerate(weights)
     ]
     for key, told in figures.items():
         told.tally = findings.together(stretches, key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from fractions import Fraction
 from typing import Annotated, Any, NamedTuple
 
@@ -83,7 +84,8 @@ async def experiment_results(
     )
     told = await desk.ask("experiment", asked._asdict())
     counted = Counted(*(told[name] for name in Counted._fields))
-    built = results.build(known.numbers, known.weights, counted, kept=known.sticky)
+    # With many variants it takes a while, which nobody else should wait for.
+    built = await asyncio.to_thread(results.build, known.numbers, known.weights, counted, kept=known.sticky)
     hidden = period.from_ms < retention.shown_from_ms(known.plan, now_ms)
     return answer(
         {
