@@ -38,6 +38,7 @@ fix: preflight-fix $(DEV) ## format, and repair what can be repaired by itself
 
 bench: preflight-bench $(RUNTIME) ## redirects, conversions and links a second, beside nginx and bare servers
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/redirect
+	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/routing
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/conversions
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/management
 

@@ -7,7 +7,8 @@ from functools import partial
 
 import pytest
 
-from nimriz.core import blocklist, domains, links
+from nimriz.core import blocklist, domains, links, rule_changes, rule_drafts
+from nimriz.core.destinations import Policy
 from nimriz.store.db import StoreError
 from nimriz.web import memory as module
 from nimriz.web.memory import Shelf
@@ -268,5 +269,25 @@ def test_a_fallback_whose_host_is_blocked_is_forgotten_and_comes_back(place: Pla
         place.other.write(lambda tx: blocklist.add(tx, "somebody else", "bad.example", "", NOW_MS))
         await memory.refresh()
         assert await memory.domain("go.example") == own
+
+    run(story())
+
+
+def test_rules_that_another_process_has_changed_are_seen(place: Place) -> None:
+    async def story() -> None:
+        memory = place.memory()
+        link = place.link("ruled")
+        await place.leads_to(memory, "ruled")
+        draft = rule_drafts.RouteDraft(kind="route", destination="https://shop.example/elsewhere")
+        policy = Policy(frozenset(), private_allowed=False)
+        place.other.write(lambda tx: rule_changes.replace(tx, link, [draft], None, policy, "operator", NOW_MS))
+        assert memory.signposts.get((place.domain.domain_id, "ruled")) is not None
+        await memory.refresh()
+        assert memory.signposts.get((place.domain.domain_id, "ruled")) is None
+        signpost = await memory.signpost(place.domain, "ruled")
+        assert signpost is not None
+        assert signpost.rules is not None
+        assert signpost.rules.rules[0].targets[0].destination == b"https://shop.example/elsewhere"
+        await memory.stop()
 
     run(story())

@@ -22,7 +22,7 @@ Holdings = list[list[int]]
 
 def bucket_of(salt: bytes, shown: bytes) -> int:
     """The bucket, 0 to 99, of whoever shows this. 64 bits of BLAKE2b: no bucket is larger by more than 10**-17."""
-    return int.from_bytes(blake2b(shown, key=salt, digest_size=_HASH_BYTES).digest(), "big") % BUCKETS
+    return int.from_bytes(blake2b(shown, digest_size=_HASH_BYTES, salt=salt).digest(), "big") % BUCKETS
 
 
 def dealt(weights: Sequence[int]) -> Holdings:

@@ -7,7 +7,6 @@ language) is in no list: `in` does not hold for it, `not_in` does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 from nimriz.base.clock import from_rfc3339
@@ -40,58 +39,79 @@ class Traits(NamedTuple):
 
 
 Test = Callable[[Traits, int], bool]
+UNLISTED = "\0"
+"""A value that no list has."""
+_NO_QUERY: tuple[()] = ()
 
 
 class Condition(NamedTuple):
-    """One condition: the name under which it was written, and whether it holds for (traits, now_ms)."""
+    """One condition: the name under which it was written, and whether it holds for (traits, now_ms).
+
+    `values` are those of its trait that it tells apart one by one; `settled` when all others are alike to it.
+    """
 
     name: str
     holds: Test
+    values: frozenset[object] = frozenset()
+    settled: bool = False
 
 
 def compiled(when: When) -> tuple[Condition, ...]:
     """The tests of stored conditions, in a fixed order."""
-    return tuple(Condition(name, test) for name in NAMES if name in when for test in _tests(name, when[name]))
+    return tuple(condition for name in NAMES if name in when for condition in _conditions(name, when[name]))
 
 
-def _tests(name: str, written: Any) -> Iterator[Test]:
+def _conditions(name: str, written: Any) -> Iterator[Condition]:
     if name == "query":
         for parameter in written:
-            yield partial(_has_parameter, parameter["name"].encode(), _values(parameter.get("in")))
+            test = _has_parameter(parameter["name"].encode(), _values(parameter.get("in")))
+            yield Condition(name, test, frozenset({_NO_QUERY}))
     elif name == "time":
         begins, ends = (written.get(end) for end in ("from", "to"))
-        yield partial(_in_window, _instant(begins, 0), _instant(ends, 2**63))
+        yield Condition(name, _in_window(_instant(begins, 0), _instant(ends, 2**63)))
     elif name == "weekly":
-        yield partial(_in_week, tuple(span for hours in written for span in _spans(hours)))
+        yield Condition(name, _in_week(tuple(span for hours in written for span in _spans(hours))))
     elif name == "qr":
-        yield partial(_is, Traits._fields.index("qr"), frozenset({written}), True)
+        yield Condition(name, _is("qr", frozenset({written}), wanted=True), frozenset({True, False}), settled=True)
     else:
         wanted = "in" in written
         values = frozenset(written["in" if wanted else "not_in"])
-        test = _under if name == "referrer_host" else _is
-        yield partial(test, Traits._fields.index(name), values, wanted)
+        if name == "referrer_host":
+            yield Condition(name, _under(values, wanted=wanted), frozenset({""}))
+        else:
+            yield Condition(name, _is(name, values, wanted=wanted), values, settled=True)
 
 
-def _is(index: int, values: frozenset[object], wanted: bool, traits: Traits, _: int) -> bool:
-    return (traits[index] in values) is wanted
+def _is(name: str, values: frozenset[Any], *, wanted: bool) -> Test:
+    index = Traits._fields.index(name)
+    return lambda traits, _: (traits[index] in values) is wanted
 
 
-def _under(index: int, hosts: frozenset[str], wanted: bool, traits: Traits, _: int) -> bool:
-    labels = str(traits[index]).split(".")
-    return any(".".join(labels[start:]) in hosts for start in range(len(labels))) is wanted
+def _under(hosts: frozenset[str], *, wanted: bool) -> Test:
+    def holds(traits: Traits, _: int) -> bool:
+        labels = traits.referrer_host.split(".")
+        return any(".".join(labels[start:]) in hosts for start in range(len(labels))) is wanted
+
+    return holds
 
 
-def _has_parameter(name: bytes, values: frozenset[bytes] | None, traits: Traits, _: int) -> bool:
-    return any(key == name and (values is None or value in values) for key, value in traits.query)
+def _has_parameter(name: bytes, values: frozenset[bytes] | None) -> Test:
+    return lambda traits, _: any(key == name and (values is None or value in values) for key, value in traits.query)
 
 
-def _in_window(from_ms: int, to_ms: int, _: Traits, now_ms: int) -> bool:
-    return from_ms <= now_ms < to_ms
+def _in_window(from_ms: int, to_ms: int) -> Test:
+    return lambda _, now_ms: from_ms <= now_ms < to_ms
 
 
-def _in_week(spans: tuple[tuple[int, int], ...], _: Traits, now_ms: int) -> bool:
-    minute = (now_ms // _MINUTE_MS + _EPOCH_MINUTES) % _WEEK_MINUTES
-    return any(begins <= minute < ends or begins <= minute + _WEEK_MINUTES < ends for begins, ends in spans)
+def _in_week(spans: tuple[tuple[int, int], ...]) -> Test:
+    def holds(_: Traits, now_ms: int) -> bool:
+        minute = (now_ms // _MINUTE_MS + _EPOCH_MINUTES) % _WEEK_MINUTES
+        for begins, ends in spans:  # noqa: SIM110 - twice as fast as any().
+            if begins <= minute < ends or begins <= minute + _WEEK_MINUTES < ends:
+                return True
+        return False
+
+    return holds
 
 
 def _values(values: list[str] | None) -> frozenset[bytes] | None:

@@ -32,7 +32,7 @@ from nimriz.core.workspaces import Workspace
 from nimriz.store.db import Tx
 
 # Measured on CPython 3.11: the object and its parts, its key and its place on a shelf, without its targets.
-SIGNPOST_BYTES = 850
+SIGNPOST_BYTES = 550
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,6 @@ def _rules(tx: Tx, link: Link, workspace: Workspace, rule_list: RuleList) -> Rul
     blocked = destinations.blocked(tx, link.workspace_id, rules.destinations_of(rule_list.rules))
     numbers = {(one.rule_id, one.variant): one.decision for one in decisions.of_link(tx, link.link_id)}
     found = rules.compiled(rule_list, link, numbers, frozenset(blocked), sticky=bool(workspace.sticky_cookie))
-    if found is not None and "agent" in found.asks:
+    if found is not None and found.asks.agent:
         agents.prepare()
     return found

@@ -15,7 +15,7 @@ from nimriz.base.tokens import TOKEN_CHARS
 from nimriz.core import destinations, links
 from nimriz.core.links import Link
 
-TARGET_BYTES = 250
+TARGET_BYTES = 360
 KEY_BYTES = 100
 # The separator, the parameter's name and the token.
 TOKEN_ROOM_BYTES = 1 + len(urls.PARAMETER) + TOKEN_CHARS

@@ -27,30 +27,35 @@ class TraitReader:
 
     def read(self, rules: Rules, visitor: Visitor, query: bytes, kept: frozenset[int]) -> Traits:
         """What these rules ask of this visitor; `kept` is what a cookie says."""
-        asks = rules.asks
-        agent = self._agents.read(visitor.user_agent) if "agent" in asks else _NOBODY
-        return Traits(
-            (visitor.country or self._places.find(visitor.address).country) if "country" in asks else "",
-            agent.device,
-            agent.os,
-            agent.browser,
-            first_language(visitor.accept_language) if "language" in asks else "",
-            host_of(visitor.referrer) if "referrer_host" in asks else "",
-            parameters(query) if "query" in asks else (),
-            "qr" in asks and is_scan(query),
-            shown_by(visitor) if "shown" in asks else b"",
-            kept,
+        country, agent, language, referrer_host, asks_query, qr, shown = rules.asks
+        address, told_country, user_agent, referrer, languages, _, _, _ = visitor
+        _, device, system, browser = self._agents.read(user_agent) if agent else _NOBODY
+        # Past the constructor of named tuples, which costs as much as all of this.
+        return tuple.__new__(
+            Traits,
+            (
+                (told_country or self._places.find(address).country) if country else "",
+                device,
+                system,
+                browser,
+                first_language(languages) if language and languages else "",
+                host_of(referrer) if referrer_host and referrer else "",
+                parameters(query) if asks_query and query else (),
+                is_scan(query) if qr and query else False,
+                _shown_by(address, user_agent, languages) if shown else b"",
+                kept,
+            ),
         )
 
 
-def shown_by(visitor: Visitor) -> bytes:
+def _shown_by(address: str, user_agent: bytes, languages: bytes) -> bytes:
     """What tells one visitor of an experiment from another: address, user agent, languages. Hashed, never kept.
 
     Of an IPv6 address the network of 64 bits: browsers change the rest from day to day (RFC 8981).
     """
-    address = visitor.address.encode("utf-8", "replace")
-    if ":" in visitor.address:
+    packed = b""
+    if ":" in address:
         with contextlib.suppress(OSError, ValueError):
-            address = inet_pton(AF_INET6, visitor.address)[:8]
-    agent, languages = visitor.user_agent[:USER_AGENT_BYTES_MAX], visitor.accept_language[:HEADER_BYTES_MAX]
-    return b"\0".join((address, agent, languages))
+            packed = inet_pton(AF_INET6, address)[:8]
+    told = packed or address.encode("utf-8", "replace")
+    return b"\0".join((told, user_agent[:USER_AGENT_BYTES_MAX], languages[:HEADER_BYTES_MAX]))

@@ -1,4 +1,4 @@
-"""A protected link in a real browser: what a visitor sees, types and reaches."""
+"""The pages of short links in a real browser: what a visitor sees, types and reaches."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Window
+from tests.stories.test_rules import IPHONE, route, saved
 from tests.world import Workspace, create_workspace, serving
 
 PASSWORD = "correct horse & bätterie"
@@ -107,3 +108,17 @@ def test_the_other_small_pages_look_alike(shop: Workspace, window: Window, tmp_p
     window.page.screenshot(path=tmp_path / f"{kind}.png")
     assert window.page.evaluate("getComputedStyle(document.querySelector('main')).borderRadius") != "0px"
     assert [told for told in window.complaints if "status of 4" not in told] == []
+
+
+def test_whoever_lacks_the_app_is_led_on_by_the_page_that_would_have_opened_it(
+    shop: Workspace, destination: str, window: Window
+) -> None:
+    link = shop.link(destination)
+    saved(shop, link, route(destination, app={"ios": {"link": "shop://item/7?a=1&b=2"}}))
+    page = window.page
+    page.set_extra_http_headers({"User-Agent": IPHONE})
+    page.goto(f"{shop.served.url}/{link['short_code']}", wait_until="commit")
+    expect(page.get_by_role("heading", name="Welcome")).to_be_visible(timeout=20_000)
+    assert page.url == destination
+    # That nothing on this machine knows the scheme is what is tried here.
+    assert [text for text in window.complaints if "Failed to launch" not in text] == []
