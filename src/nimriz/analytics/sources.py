@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nimriz.analytics.tables import NO_ID
+from nimriz.core.clicks import AGENT
 from nimriz.core.mode import MODES, Mode, by_mode
 from nimriz.store.db import Database, Row, Tx
 from nimriz.store.sqlite import Sqlite
@@ -41,17 +42,13 @@ _NEWEST = {name: by_mode(f"select coalesce(max(seq), 0) from @{name}") for name 
 _DECISIONS = "select link_id, decision, rule_id, variant from decisions"
 _DECISION_COUNT = "select count(*) from decisions"
 _EMPTYINGS = "select coalesce(max(seq), 0) from emptyings"
-_AGENT_OF = (
-    "left join click_agents on click_agents.click_seq = clicks.seq "
-    "left join agents on agents.agent_id = click_agents.agent_id "
-)
 _CLICKS = (
     "select clicks.seq, clicks.workspace_id, clicks.clicked_at_ms, clicks.decision, clicks.tracked, clicks.visitor, "
     "clicks.quality, clicks.quality, clicks.click_id, clicks.link_id, clicks.domain_id, clicks.touch_type, "
     "clicks.placement, clicks.destination_host, clicks.referrer_host, clicks.utm_source, clicks.utm_medium, "
     "clicks.utm_campaign, clicks.utm_term, clicks.utm_content, clicks.country, clicks.region, clicks.city, "
     "clicks.language, coalesce(agents.device, ''), coalesce(agents.os, ''), coalesce(agents.browser, ''), "
-    f"clicks.tags, clicks.token_suppressed, agents.agent_id from clicks {_AGENT_OF}"
+    f"clicks.tags, clicks.token_suppressed, agents.agent_id from clicks {AGENT}"
     "where clicks.seq > :after_seq order by clicks.seq limit :limit_count"
 )
 _VISITOR = 5

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from nimriz.core.clicks import LEFT_OUT, Audience, first_id
+from nimriz.core.clicks import AGENT, LEFT_OUT, Audience, first_id
 from nimriz.core.judgments import REASON, STANDING
 from nimriz.store.db import Database, Params, Row, Tx
 
@@ -85,11 +85,7 @@ _SQL: dict[str, str] = {
         "exists (select 1 from click_judgments as j where j.click_seq = clicks.seq and j.reason = 'converted')"
     ),
 }
-_TOLD = (
-    f"select {', '.join(_SQL.get(name, f'clicks.{name}') for name in Listed._fields)} from clicks "
-    "left join click_agents on click_agents.click_seq = clicks.seq "
-    "left join agents on agents.agent_id = click_agents.agent_id "
-)
+_TOLD = f"select {', '.join(_SQL.get(name, f'clicks.{name}') for name in Listed._fields)} from clicks {AGENT}"
 _BETWEEN = "clicks.workspace_id = :workspace_id and clicks.click_id >= :from_id and clicks.click_id < :before_id "
 _PAGE = (
     f"{_TOLD} where {_BETWEEN} and (:link_id = '' or clicks.link_id = :link_id) "

@@ -52,7 +52,7 @@ class Click(NamedTuple):
 class Context(NamedTuple):
     """What is told of a click's surroundings; '' for what is not known. `tags` is JSON, `visitor` the daily hash.
 
-    `quality` and `reason` are what it was worth when it was made.
+    `quality` and `reason` are what it was worth when it was made; `agent_id` is None while the agent is unread.
     """
 
     tags: str = "[]"
@@ -64,8 +64,14 @@ class Context(NamedTuple):
     visitor: bytes | None = None
     quality: str = "human"
     reason: str = ""
+    agent_id: int | None = None
 
 
+AGENT = (
+    "left join click_agents on clicks.agent_id is null and click_agents.click_seq = clicks.seq "
+    "left join agents on agents.agent_id = coalesce(clicks.agent_id, click_agents.agent_id) "
+)
+"""SQL: brings the agent to the row of `clicks` that a statement looks at; its columns are null while it is unread."""
 ClickRow = tuple[Scalar, ...]
 """The number of a click in its log, its facts, its context."""
 _COLUMNS = ", ".join(("seq", *Click._fields, *Context._fields))

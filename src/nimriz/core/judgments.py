@@ -12,6 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 from nimriz.core import quality
+from nimriz.core.clicks import AGENT
 from nimriz.core.quality import CONVERTED, Judged
 from nimriz.store.db import Database, Row, Tx
 
@@ -42,9 +43,7 @@ _CONVERTED_EVER = "select click_seq from click_judgments where click_seq in (:ke
 _JUDGED_AGAIN = "judged_again"
 _FACTS = (
     "select clicks.seq, clicks.link_id, clicks.clicked_at_ms, clicks.crawler, clicks.purpose, clicks.visitor, "
-    f"coalesce(agents.kind, ''), {STANDING}, {REASON} from clicks "
-    "left join click_agents on click_agents.click_seq = clicks.seq "
-    "left join agents on agents.agent_id = click_agents.agent_id "
+    f"coalesce(agents.kind, ''), {STANDING}, {REASON} from clicks {AGENT}"
 )
 _PAGE = _FACTS + "where clicks.seq > :after_seq order by clicks.seq limit :limit_count"
 _THESE = _FACTS + "where clicks.seq in (:keys)"

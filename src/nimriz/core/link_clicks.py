@@ -13,7 +13,7 @@ from functools import partial
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from nimriz.core.clicks import LEFT_OUT, PAGE_ROWS, Audience
+from nimriz.core.clicks import AGENT, LEFT_OUT, PAGE_ROWS, Audience
 from nimriz.core.judgments import STANDING
 from nimriz.store.db import Database, Params, Row, Tx
 
@@ -30,9 +30,7 @@ KEYS_MAX = 100
 # One value of crawler at a time, so that the index gives the rows in the order of seq.
 _CLICKS = (
     f"select seq, {STANDING}, visitor, clicked_at_ms, tracked, {', '.join(_OF_CLICK)}, "
-    "coalesce(device, ''), coalesce(os, ''), coalesce(browser, '') from clicks "
-    "left join click_agents on click_agents.click_seq = clicks.seq "
-    "left join agents on agents.agent_id = click_agents.agent_id "
+    f"coalesce(device, ''), coalesce(os, ''), coalesce(browser, '') from clicks {AGENT}"
     "where link_id = :link_id and crawler = :crawler and seq > :after_seq "
     "and clicked_at_ms >= :from_ms and clicked_at_ms < :to_ms "
     "and (:touch_type = '' or touch_type = :touch_type) order by seq limit :limit_count"

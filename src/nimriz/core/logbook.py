@@ -2,7 +2,7 @@
 
 Owns the tables agents and click_agents. An address and a user agent come in with a click and are forgotten here: what
 stays is a place, a language, the visitor's hash of the day, and the family of the agent. An agent that was met before
-is written with its click; a new one is read in a thread of its own, off everybody's way, and written a moment later.
+stands in its click's own row; a new one is read in a thread of its own, off everybody's way, and told a moment later.
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ from nimriz.store.db import Database, Row, StoreError, Tx
 UNREAD_MAX = 50_000
 _TOGETHER_MAX = 1_000
 _AGENT = "insert into agents (agent_id, kind, device, os, browser) values (:agent_id, :kind, :device, :os, :browser)"
-_CLICK_AGENT = (
-    "insert into click_agents (click_seq, agent_id) values (:click_seq, :agent_id) on conflict (click_seq) do nothing"
-)
+_CLICK_AGENT = "insert into click_agents (click_seq, agent_id) values (:click_seq, :agent_id)"
 
 log = structlog.get_logger()
 
@@ -100,7 +98,7 @@ class Logbook:
         with self._writing:
             self._recall()
             rows: list[clicks.ClickRow] = []
-            read: list[tuple[int, Agent]] = []
+            fresh: dict[Agent, int] = {}
             for seq, arrival in enumerate(arrivals, self._next_seq):
                 click = arrival.click
                 visitor = None if arrival.strict else self._visitor(arrival)
@@ -108,17 +106,16 @@ class Logbook:
                 pace = self._pace.judge(visitor, click.link_id, click.clicked_at_ms) if visitor else HUMAN
                 crawler = bool(click.crawler)
                 judged = graver(by_request("" if agent is None else agent.kind, crawler, arrival.purpose), pace)
-                rows.append((seq, *click, *self._context(arrival, visitor, judged)))
-                if agent is None:
+                agent_id = None if agent is None else self._id_of(agent, fresh)
+                rows.append((seq, *click, *self._context(arrival, visitor, judged, agent_id)))
+                if agent_id is None:
                     user_agent = arrival.user_agent[:USER_AGENT_BYTES_MAX]
                     unread.append(
                         _Unread(
                             seq, click.link_id, click.clicked_at_ms, crawler, arrival.purpose, user_agent, judged, pace
                         )
                     )
-                else:
-                    read.append((seq, agent))
-            self._append(rows, (), read)
+            self._append(rows, fresh)
             self._next_seq += len(rows)
         for new in unread:
             if self._unread.qsize() < UNREAD_MAX:
@@ -126,26 +123,31 @@ class Logbook:
             else:
                 self._skipped(1)
 
+    def _id_of(self, agent: Agent, fresh: dict[Agent, int]) -> int:
+        """The id of an agent in this log; `fresh` holds those that are new to it and have yet to be written."""
+        return self._agent_ids.get(agent) or fresh.setdefault(agent, len(self._agent_ids) + len(fresh) + 1)
+
     def _append(
-        self, rows: Sequence[clicks.ClickRow], made: Sequence[Judgment], read: Sequence[tuple[int, Agent]]
+        self,
+        rows: Sequence[clicks.ClickRow],
+        fresh: dict[Agent, int],
+        made: Sequence[Judgment] = (),
+        late: Sequence[tuple[int, int]] = (),
     ) -> None:
-        """Append clicks, what is thought of earlier ones now, and which agents made these or those."""
-        fresh = dict.fromkeys(agent for _, agent in read if agent not in self._agent_ids)
-        named = {agent: number for number, agent in enumerate(fresh, len(self._agent_ids) + 1)}
-        ids = self._agent_ids | named if named else self._agent_ids
+        """Append clicks, agents, what is thought of earlier clicks now, and which agents made those."""
 
         def append(tx: Tx) -> None:
             clicks.append(tx, rows)
             judgments.correct(tx, made)
-            tx.many(_AGENT, [(agent_id, *agent) for agent, agent_id in named.items()])
-            tx.many(_CLICK_AGENT, _padded([(seq, ids[agent]) for seq, agent in read]))
+            tx.many(_AGENT, [(agent_id, *agent) for agent, agent_id in fresh.items()])
+            tx.many(_CLICK_AGENT, late)
 
         try:
             self._log_file.write(append)
         except StoreError:
             self._known = False  # It may have been written all the same: numbers are not given twice.
             raise
-        self._agent_ids = ids
+        self._agent_ids |= fresh
 
     @property
     def unread(self) -> int:
@@ -156,7 +158,7 @@ class Logbook:
         click = arrival.click
         return self._days.hash(click.clicked_at_ms, click.workspace_id, arrival.address, arrival.user_agent) or None
 
-    def _context(self, arrival: Arrival, visitor: bytes | None, judged: Judged) -> Context:
+    def _context(self, arrival: Arrival, visitor: bytes | None, judged: Judged, agent_id: int | None) -> Context:
         place = self._places.find(arrival.address)
         if arrival.strict:
             place = place._replace(region="", city="")
@@ -164,7 +166,7 @@ class Logbook:
             place = Place(arrival.country, "", "")  # The proxy knows better, and our region would be another country's.
         language = first_language(arrival.accept_language) if arrival.accept_language else ""
         return Context(
-            arrival.tags, place.country, place.region, place.city, language, arrival.purpose, visitor, *judged
+            arrival.tags, place.country, place.region, place.city, language, arrival.purpose, visitor, *judged, agent_id
         )
 
     def _read_agents(self) -> None:
@@ -195,7 +197,8 @@ class Logbook:
                     made.append(Judgment(seq, new.link_id, new.clicked_at_ms, *judged))
             with self._writing:
                 self._recall()
-                self._append((), made, read)
+                fresh: dict[Agent, int] = {}
+                self._append((), fresh, made, [(seq, self._id_of(agent, fresh)) for seq, agent in read])
         except Exception as error:
             # Whatever it was, the next ones are read.
             self._skipped(len(together))
@@ -206,15 +209,6 @@ class Logbook:
         """Read what waits, then end. After the last `write`."""
         self._unread.put(None)
         self._reader.join()
-
-
-def _padded(rows: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The rows, the last one again and again up to a power of two.
-
-    So few statements take them, mostly one; each gives the other threads their turn, which costs more than rows that
-    are not written because they are there already.
-    """
-    return rows + rows[-1:] * ((1 << (len(rows) - 1).bit_length()) - len(rows)) if rows else rows
 
 
 def _remembered(tx: Tx) -> tuple[list[Row], int]:

@@ -43,8 +43,14 @@ class DayKeys:
         """Read or make the key of the day; raises OSError. Put `path` where no backup takes it."""
         self._path = path
         self._keys: Mapping[int, bytes] = {}
+        self._begun: Mapping[int, blake2b] = {}
         self._failing = False
-        self._keys = self._agree(now_ms)
+        self._take(self._agree(now_ms))
+
+    def _take(self, keys: Mapping[int, bytes]) -> None:
+        self._keys = keys
+        # A hash begins with its key, which is taken in once: every visitor goes on from there.
+        self._begun = {day: blake2b(digest_size=HASH_BYTES, key=key) for day, key in keys.items()}
 
     def hash(self, now_ms: int, workspace_id: str, address: str, user_agent: bytes) -> bytes:
         """HASH_BYTES that are the same for one visitor of one workspace all day; b'' when no key is known.
@@ -52,13 +58,14 @@ class DayKeys:
         No key is known for a day that is over, nor while the disk refuses a new one, nor until the first `refresh`
         after a long sleep. Never touches the disk.
         """
-        keys = self._keys
-        key = keys.get(now_ms // DAY_MS) or keys.get((now_ms + LEAD_MS) // DAY_MS)
-        if key is None:
+        begun = self._begun.get(now_ms // DAY_MS) or self._begun.get((now_ms + LEAD_MS) // DAY_MS)
+        if begun is None:
             return b""
         # Neither an id nor an address has a NUL in it, so no two visitors make the same message.
         visitor = f"{workspace_id}\0{address}\0".encode("utf-8", "surrogatepass")
-        return blake2b(visitor + user_agent[:USER_AGENT_BYTES_MAX], digest_size=HASH_BYTES, key=key).digest()
+        hashed = begun.copy()
+        hashed.update(visitor + user_agent[:USER_AGENT_BYTES_MAX])
+        return hashed.digest()
 
     def refresh(self, now_ms: int) -> None:
         """Destroy keys whose day is over and make what is missing; for every second or so, in the background.
@@ -68,10 +75,10 @@ class DayKeys:
         if self._keys.keys() == _days(now_ms):
             return
         try:
-            self._keys = self._agree(now_ms)
+            self._take(self._agree(now_ms))
             self._failing = False
         except OSError as error:
-            self._keys = {day: key for day, key in self._keys.items() if day in _days(now_ms)}
+            self._take({day: key for day, key in self._keys.items() if day in _days(now_ms)})
             if not self._failing:
                 log.error("day_key_not_kept", error=error.strerror)
             self._failing = True

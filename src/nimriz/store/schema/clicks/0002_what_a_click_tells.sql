@@ -11,6 +11,8 @@ alter table clicks add column visitor bytea;
 -- What the click was worth when it was made; click_judgments holds what was thought of it later.
 alter table clicks add column quality text not null default 'human';
 alter table clicks add column reason text not null default '';
+-- Which agent made it, where that was known at once.
+alter table clicks add column agent_id integer;
 drop index clicks_by_link;
 create index clicks_by_link on clicks (link_id, crawler, quality);
 create index clicks_by_id on clicks (workspace_id, click_id);
@@ -26,7 +28,7 @@ create table agents (
 create unique index agents_distinct on agents (kind, device, os, browser);
 @no_change agents;
 
--- The second row of a click: which agent made it. It may come a moment after the click.
+-- The second row of a click whose agent had to be read first: it comes a moment after the click.
 create table click_agents (
     click_seq bigint primary key,
     agent_id integer not null
