@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Window
 from tests.stories.test_rules import IPHONE, route, saved
@@ -111,14 +111,17 @@ def test_the_other_small_pages_look_alike(shop: Workspace, window: Window, tmp_p
 
 
 def test_whoever_lacks_the_app_is_led_on_by_the_page_that_would_have_opened_it(
-    shop: Workspace, destination: str, window: Window
+    shop: Workspace, destination: str, chromium: Browser
 ) -> None:
     link = shop.link(destination)
     saved(shop, link, route(destination, app={"ios": {"link": "shop://item/7?a=1&b=2"}}))
-    page = window.page
-    page.set_extra_http_headers({"User-Agent": IPHONE})
+    context = chromium.new_context(user_agent=IPHONE)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
     page.goto(f"{shop.served.url}/{link['short_code']}", wait_until="commit")
     expect(page.get_by_role("heading", name="Welcome")).to_be_visible(timeout=20_000)
     assert page.url == destination
     # That nothing on this machine knows the scheme is what is tried here.
-    assert [text for text in window.complaints if "Failed to launch" not in text] == []
+    assert [text for text in complaints if "Failed to launch" not in text] == []
+    context.close()
