@@ -86,6 +86,11 @@ def test_a_small_spread_of_few_amounts_is_not_believed() -> None:
     )
 
 
+def test_two_times_that_are_alike_tell_as_much_as_one_that_is_twice_as_long() -> None:
+    first, second = sums_of([0] * 80 + [100] * 20), sums_of([0] * 30 + [100] * 10)
+    assert difference([(first, second)] * 2, LEVEL) == difference([(first.plus(first), second.plus(second))], LEVEL)
+
+
 def test_a_time_in_which_a_variant_had_nobody_tells_nothing() -> None:
     week = (sums_of([0, 100]), sums_of([0, 300]))
     assert difference([week, (Sums(), sums_of([9] * 50))], LEVEL) == difference([week], LEVEL)

@@ -117,10 +117,15 @@ def test_every_figure_is_exact_and_money_is_what_is_left_of_it(world: Workspace)
     money = {key: {line["currency"]: line for line in of[key]["revenue"]} for key in KEYS}
     assert (money["photo"]["USD"]["gross"], money["photo"]["USD"]["net_minor"]) == ("80.00", 6_750)
     assert (money["photo"]["JPY"]["net"], money["video"]["USD"]["net"]) == ("5000", "0.00")
-    row = world.get("/api/v1/analytics/conversions", link_id=running.link["id"]).json()["rows"][0]
-    for name in counted[:3]:
-        assert row[name] == sum(of[key][name] for key in KEYS)
-    assert {line["currency"]: line["net"] for line in row["revenue"]} == {"JPY": "5000", "USD": "67.50"}
+    report = world.get("/api/v1/analytics/conversions", by="variant", link_id=running.link["id"]).json()
+    rows = {row["key"]: row for row in report["rows"]}
+    for variant in told["variants"]:
+        same = ("clicks", "tracked_clicks", "leads", "sales", "refunds")
+        row = rows[variant["variant"]]
+        assert [row[name] for name in same] == [variant[name] for name in same]
+        assert row["revenue"] == [
+            {name: value for name, value in line.items() if name != "net_per_visitor"} for line in variant["revenue"]
+        ]
     by_visitor = money["photo"]["USD"]["net_per_visitor"]
     assert float(by_visitor["estimate"]) == pytest.approx(67.5 / seen["photo"], abs=0.0001)
     assert (by_visitor["low"], by_visitor["high"]) == (None, None)
