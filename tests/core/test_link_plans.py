@@ -9,7 +9,21 @@ from typing import Any
 
 import pytest
 
-from nimriz.core import blocklist, changes, creation, destinations, domains, drafts, history, links, signposts, slugs
+from nimriz.core import (
+    blocklist,
+    changes,
+    creation,
+    decisions,
+    destinations,
+    domains,
+    drafts,
+    experiments,
+    history,
+    links,
+    rules,
+    signposts,
+    slugs,
+)
 from nimriz.core.creation import Order
 from nimriz.core.destinations import Policy
 from nimriz.core.drafts import NewLink
@@ -98,6 +112,12 @@ QUESTIONS: dict[str, Question] = {
     "renaming a link": lambda tx, _, link: links.change(tx, link, link._replace(slug="b", tags="[]"), "x", NOW_MS),
     "deleting a link": lambda tx, _, link: links.delete(tx, link, "operator", NOW_MS),
     "a link's history": lambda tx, _, link: history.page(tx, "w", link.link_id, 0, 100),
+    "a link's rules": lambda tx, _, link: rules.find(tx, link.link_id),
+    "a link's experiments": lambda tx, _, link: experiments.of_link(tx, link.link_id),
+    "the phases of an experiment": lambda tx, *_: experiments.phases(tx, "e"),
+    "the numbers of a link": lambda tx, _, link: decisions.of_link(tx, link.link_id),
+    "the numbers of some rules": lambda tx, _, link: decisions.of_rules(tx, link.link_id, ["r"]),
+    "what numbers mean": lambda tx, _, link: decisions.named(tx, [(link.link_id, 7)]),
     "the newest changes": lambda tx, *_: changes.since(tx, changes.newest(tx), 100),
 }
 

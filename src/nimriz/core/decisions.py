@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from nimriz.base.errors import Refused
-from nimriz.base.tokens import DECISION_MAX
 from nimriz.store.db import Tx
+
+NUMBERS_MAX = 10_000
+"""So many numbers a link gives; a token has room for 2**27 - 1."""
 
 Kind = Literal["route", "variant"]
 Pair = tuple[str, int]
@@ -38,6 +40,7 @@ class Decided(NamedTuple):
 _COLUMNS = ", ".join(Decided._fields)
 _GIVE = f"insert into decisions ({_COLUMNS}) values ({', '.join(':' + f for f in Decided._fields)})"
 _OF_LINK = f"select {_COLUMNS} from decisions where link_id = :link_id order by decision"
+_OF_RULES = f"select {_COLUMNS} from decisions where link_id = :link_id and rule_id in (:keys)"
 _ONE = f"select {_COLUMNS} from decisions where link_id = :link_id and decision = :decision"
 
 
@@ -46,13 +49,19 @@ def of_link(tx: Tx, link_id: str) -> list[Decided]:
     return [Decided._make(row) for row in tx.all(_OF_LINK, {"link_id": link_id})]
 
 
+def of_rules(tx: Tx, link_id: str, rule_ids: Sequence[str]) -> dict[tuple[str, str], int]:
+    """The numbers of some rules of a link, by (rule_id, variant)."""
+    found = map(Decided._make, tx.each(_OF_RULES, rule_ids, {"link_id": link_id}))
+    return {(one.rule_id, one.variant): one.decision for one in found}
+
+
 def give(
     tx: Tx, workspace_id: str, link_id: str, wanted: Sequence[tuple[Kind, str, str]], now_ms: int
 ) -> dict[tuple[str, str], int]:
     """The numbers of a link's routes and variants, new ones for those that have none yet.
 
     `wanted` are (kind, rule_id, variant); the answer is by (rule_id, variant). Raises Refused: variant_key_taken when
-    another experiment of the link has or had a variant with this key, quota_exceeded past 2**27 - 1 numbers.
+    another experiment of the link has or had a variant with this key, quota_exceeded past NUMBERS_MAX.
     """
     known = of_link(tx, link_id)
     numbers = {(one.rule_id, one.variant): one.decision for one in known}
@@ -64,7 +73,7 @@ def give(
             continue
         if variant in taken:
             raise Refused("variant_key_taken")
-        if newest >= DECISION_MAX:
+        if newest >= NUMBERS_MAX:
             raise Refused("quota_exceeded")
         newest += 1
         taken |= {variant} - {""}

@@ -135,7 +135,7 @@ def compiled(tx: Tx, link: Link, workspace: Workspace, rule_list: RuleList) -> S
 
 def _rules(tx: Tx, link: Link, workspace: Workspace, rule_list: RuleList) -> Rules | None:
     blocked = destinations.blocked(tx, link.workspace_id, rules.destinations_of(rule_list.rules))
-    numbers = {(one.rule_id, one.variant): one.decision for one in decisions.of_link(tx, link.link_id)}
+    numbers = decisions.of_rules(tx, link.link_id, [rule.rule_id for rule in rule_list.rules])
     found = rules.compiled(rule_list, link, numbers, frozenset(blocked), sticky=bool(workspace.sticky_cookie))
     if found is not None and found.asks.agent:
         agents.prepare()

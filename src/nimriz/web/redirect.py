@@ -169,7 +169,11 @@ class Redirect:
                 return
         seen, forwarded = read_query(signpost, target, query)
         if scope["method"] == "HEAD":
-            await _leave(send, signpost, target, location(target, forwarded, b"")[0], _NOTHING_KEPT, looks=True)
+            if target.app is not None:
+                await answer(send, 200, b"", pages.APP_HEADERS)
+                return
+            await send(_found(signpost.status_code, location(target, forwarded, b"")[0]))
+            await send(_NOTHING_MORE)
             return
         crawler = is_declared_crawler(visitor.user_agent)
         click_id = uuid7_bytes(now_ms)
@@ -212,7 +216,12 @@ class Redirect:
         counters.redirects += 1
         counters.tokens_appended += appended
         counters.tokens_suppressed += bool(reason)
-        await _leave(send, signpost, target, place, kept)
+        if target.app is not None:
+            page = pages.app(target.app.link, target.app.fallback)
+            await answer(send, 200, page, (*pages.APP_HEADERS, *kept))
+            return
+        await send(_found(signpost.status_code, place, kept))
+        await send(_NOTHING_MORE)
 
     def _decide(
         self, scope: Scope, domain: Domain, signpost: Signpost, visitor: Visitor, now_ms: int, *, strict: bool
@@ -226,18 +235,6 @@ class Redirect:
         decision = decide(rules, signpost.own, self._traits.read(rules, visitor, scope["query_string"], kept), now_ms)
         cookie = self._assignments.cookie(scope["raw_path"], domain, signpost, decision, kept) if sticky else None
         return decision.target, _NOTHING_KEPT if cookie is None else [(b"set-cookie", cookie)]
-
-
-async def _leave(
-    send: Send, signpost: Signpost, target: Target, place: bytes, kept: Headers, *, looks: bool = False
-) -> None:
-    """Answer with the address, or with the page that opens an app."""
-    if target.app is not None:
-        page = pages.app(target.app.link, target.app.fallback)
-        await answer(send, 200, b"" if looks else page, (*pages.APP_HEADERS, *kept))
-        return
-    await send(_found(signpost.status_code, place, kept))
-    await send(_NOTHING_MORE)
 
 
 def _found(status: int, place: bytes, kept: Headers = _NOTHING_KEPT) -> Message:
