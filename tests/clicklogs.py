@@ -26,11 +26,14 @@ def click(at_ms: int, link_id: str = "l", workspace_id: str = "w", crawler: int 
                  "short_link_click", "", "", "", "", "", "", "")  # fmt: skip
 
 
-def write(log: Sqlite, *made: Click, visitor: bytes | None = None, purpose: str = "", tags: str = "[]") -> list[int]:
+def write(
+    log: Sqlite, *made: Click, visitor: bytes | None = None, purpose: str = "", tags: str = "[]", network: str = ""
+) -> list[int]:
     """Write clicks; their numbers."""
     first = log.read(clicks.newest) + 1
     rows: list[ClickRow] = [
-        (seq, *one, *Context(purpose=purpose, visitor=visitor, tags=tags)) for seq, one in enumerate(made, first)
+        (seq, *one, *Context(purpose=purpose, network=network, visitor=visitor, tags=tags))
+        for seq, one in enumerate(made, first)
     ]
     log.write(partial(clicks.append, rows=rows))
     return list(range(first, first + len(rows)))

@@ -23,6 +23,7 @@ from nimriz.core.attribution import TokenReader
 from nimriz.core.destinations import Policy
 from nimriz.core.intake import Answer, Authentic
 from nimriz.core.logbook import Logbook
+from nimriz.core.networks import Networks
 from nimriz.core.places import Places
 from nimriz.core.recording import Recorder
 from nimriz.core.verification import Terms
@@ -104,13 +105,14 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         )  # fmt: skip
         await memory.start()
         stack.push_async_callback(memory.stop)
-        places, days = Places(settings.geo_file), DayKeys(settings.day_key_path, clock.now_ms())
+        places, networks = Places(settings.geo_file), Networks(settings.network_file)
+        days = DayKeys(settings.day_key_path, clock.now_ms())
 
         def skipped(count: int) -> None:
             counters.agents_skipped += count
 
         agents = Agents()
-        logbook = Logbook(logs.own, agents, places, days, skipped)
+        logbook = Logbook(logs.own, agents, places, networks, days, skipped)
         stack.callback(logbook.close)
         click_log = ClickLog(
             logbook, counters, wait_ms_max=settings.click_wait_ms_max,
@@ -135,7 +137,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             chores.forget(installation, logs.all, counters),
             chores.prove(installation, counters),
             chores.erase(installation),
-            chores.watch_files(places, days, clock.now_ms),
+            chores.watch_files(places, networks, days, clock.now_ms),
         ):
             stack.callback(asyncio.create_task(chore).cancel)
         lookups = Lookups(
@@ -161,7 +163,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         stack.callback(asyncio.create_task(deliveries.run()).cancel)
         gauges: dict[str, tuple[str, object]] = {
             "clicks_queued": ("Clicks that wait for the disk.", lambda: click_log.queued),
-            "agents_unread": ("Clicks whose user agent is still to be read.", lambda: logbook.unread),
+            "agents_unread": ("Clicks still to be read: their user agent, or a burst.", lambda: logbook.unread),
             "listeners": ("Streams of clicks that are open.", lambda: feed.listening),
             "conversions_queued": ("Deliveries that wait for the disk.", lambda: batcher.queued),
             "signposts_remembered": ("Links in memory.", lambda: len(memory.signposts)),

@@ -15,6 +15,7 @@ import structlog
 
 from nimriz.core import changes, creation, credentials, ledger, retention, roots, sealing, slugs
 from nimriz.core.mode import MODES
+from nimriz.core.networks import Networks
 from nimriz.core.places import Places
 from nimriz.core.recording import Recorder
 from nimriz.core.visitors import DayKeys
@@ -33,12 +34,13 @@ Result = TypeVar("Result")
 log = structlog.get_logger()
 
 
-async def watch_files(places: Places, days: DayKeys, now_ms: Callable[[], int]) -> None:
-    """Take up a newer file of places, and destroy the key of a day that is over. Apart, so that no store delays it."""
+async def watch_files(places: Places, networks: Networks, days: DayKeys, now_ms: Callable[[], int]) -> None:
+    """Take up newer files, and destroy the key of a day that is over. Apart, so that no store delays it."""
     while True:
         await asyncio.sleep(EVERY_S)
         await _do("day_key", partial(days.refresh, now_ms()))
         await _do("places", places.refresh)
+        await _do("networks", networks.refresh)
 
 
 async def tidy(

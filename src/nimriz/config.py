@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     trusted_proxy_header: str = Field(default=addresses.X_FORWARDED_FOR, pattern="^(x-forwarded-for|forwarded)$")
     country_header: str = Field(default="", pattern="^[A-Za-z0-9-]*$")
     geo_file: Path | None = None
+    network_file: Path | None = None
     day_key_file: Path | None = None
     erasures_file: Path | None = None
     privacy_signals: bool = False

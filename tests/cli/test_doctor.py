@@ -219,17 +219,19 @@ def test_the_doctor_finds_an_sqlite_that_can_lose_commits(
 # --- visitors ----------------------------------------------------------------------------------------------------
 
 
-def test_proxies_and_places_are_looked_at(made: Served, tmp_path: Path) -> None:
-    def told(**env: str) -> tuple[str, str]:
+def test_proxies_and_files_of_addresses_are_looked_at(made: Served, tmp_path: Path) -> None:
+    def told(**env: str) -> tuple[str, str, str]:
         made.env = {f"NIMRIZ_{name.upper()}": value for name, value in env.items()}
         checks_made = examine(made)[1]
-        return checks_made["proxies"][0], checks_made["countries"][0]
+        return checks_made["proxies"][0], checks_made["countries"][0], checks_made["networks"][0]
 
-    assert told() == told(trusted_proxies="127.0.0.1", country_header="CF-IPCountry") == ("ok", "ok")
-    assert told(app_url="https://go.example.com") == told(country_header="CF-IPCountry") == ("warn", "ok")
-    assert told(geo_file=str(tmp_path / "gone.mmdb")) == ("ok", "fail")
+    assert told() == told(trusted_proxies="127.0.0.1", country_header="CF-IPCountry") == ("ok", "ok", "ok")
+    assert told(app_url="https://go.example.com") == told(country_header="CF-IPCountry") == ("warn", "ok", "ok")
+    files = {"geo_file": str(tmp_path / "places.mmdb"), "network_file": str(tmp_path / "networks.mmdb")}
+    assert told(**files) == ("ok", "fail", "fail")
     (tmp_path / "places.mmdb").write_bytes(mmdb({"203.0.113.0/24": {"country": {"iso_code": "DE"}}}))
-    assert told(geo_file=str(tmp_path / "places.mmdb")) == ("ok", "ok")
+    (tmp_path / "networks.mmdb").write_bytes(mmdb({"203.0.113.0/24": {"autonomous_system_number": 64496}}))
+    assert told(**files) == ("ok", "ok", "ok")
 
 
 def test_the_key_of_the_day_is_its_owners_and_is_not_made_here(made: Served) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from nimriz.core import judgments
 from nimriz.core.judgments import Judgment
+from nimriz.core.quality import Corrected, Judged
 from nimriz.store.db import StoreError
 from nimriz.store.sqlite import Sqlite
 from tests.clicklogs import click, count_of, opened, standing, write
@@ -97,3 +98,39 @@ def test_the_database_refuses_to_take_a_judgment_back(log: Sqlite, statement: st
     with pytest.raises(StoreError):
         log.write(lambda tx: tx.run(statement))
     assert standing(log)[seq] == BOT
+
+
+def test_a_run_that_goes_over_pages_is_judged_from_its_first_click_on(
+    log: Sqlite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judgments, "PAGE_ROWS", 2)
+    seqs = write(log, *(click(NOW_MS + n, f"link{n}") for n in range(5)), visitor=b"somebody")
+    write(log, *(click(NOW_MS + 60_000 + n, f"link{n}") for n in range(4)), visitor=b"somebody")
+    assert judged_again(log) == (9, Counter({("human", "suspect"): 5}))
+    assert standing(log) == dict.fromkeys(seqs, ("suspect", "scanner_pattern"))
+    assert judged_again(log) == (9, Counter())
+
+
+def test_what_a_burst_was_found_to_be_stands_though_nobody_could_find_it_again(log: Sqlite) -> None:
+    one, two = write(log, click(NOW_MS, "a"), click(NOW_MS, "b"), network="hosting")
+    (three,) = write(log, click(NOW_MS), network="gateway")
+    (four,) = write(log, click(NOW_MS, crawler=1), network="gateway")
+    burst, gateway = Judged("bot", "scanner_burst"), Judged("suspect", "gateway_burst")
+    found = [Corrected(one, "a", NOW_MS, burst), Corrected(three, "l", NOW_MS, gateway)]
+    log.write(partial(judgments.worsen, found=[*found, Corrected(four, "l", NOW_MS, gateway)]))
+    expected = {one: burst, two: ("suspect", "data_centre"), three: gateway, four: ("bot", "declared_crawler")}
+    assert judged_again(log) == (4, Counter({("human", "suspect"): 1, ("suspect", "bot"): 1}))
+    assert standing(log) == expected
+    assert judged_again(log) == (4, Counter())
+
+
+def test_what_other_clicks_say_only_makes_worse_and_makes_no_row_twice(log: Sqlite) -> None:
+    made = click(NOW_MS, "a")
+    one, two = write(log, made, click(NOW_MS, "b"))
+    suspect, bot = Judged("suspect", "scanner_pattern"), Judged("bot", "scanner_burst")
+    log.write(partial(judgments.mark_converted, workspace_id="w", click_ids=[made.click_id], now_ms=NOW_MS))
+    for found in (suspect, suspect, bot, suspect, bot):
+        both = [Corrected(seq, "l", NOW_MS, found) for seq in (one, two, two)]
+        log.write(partial(judgments.worsen, found=[*both, Corrected(99, "gone", NOW_MS, found)]))
+    assert standing(log) == {one: ("human", "converted"), two: bot}
+    assert count_of(log, "click_judgments") == 3

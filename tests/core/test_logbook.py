@@ -6,72 +6,21 @@ import gc
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from nimriz.core import judgments, logbook
-from nimriz.core.agents import Agent, Agents
+from nimriz.core.agents import Agent
+from nimriz.core.bursts import Sighting
 from nimriz.core.clicks import AGENT
-from nimriz.core.logbook import Arrival, Logbook
+from nimriz.core.logbook import Arrival
 from nimriz.core.places import Place, Places
-from nimriz.core.visitors import DayKeys
-from nimriz.store.db import Result, StoreError, Tx
-from nimriz.store.sqlite import Sqlite
-from tests.clicklogs import click, count_of, opened, standing
-
-NOW_MS = 1_790_000_000_000
-FIREFOX = b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-ADDRESS = "203.0.113.77"
-
-
-class Failing:
-    """A database whose writes fail when told to, before or after they are on disk."""
-
-    def __init__(self, database: Sqlite) -> None:
-        self.database = database
-        self.how = ""
-
-    def read(self, fn: Callable[[Tx], Result]) -> Result:
-        """Read."""
-        return self.database.read(fn)
-
-    def write(self, fn: Callable[[Tx], Result]) -> Result:
-        """Write, or not, or not sure."""
-        if self.how == "before":
-            raise StoreError("FullError")
-        result = self.database.write(fn)
-        if self.how == "after":
-            raise StoreError("IOError")
-        return result
-
-    def close(self) -> None:
-        """Close."""
-
-
-class Bench:
-    """A logbook on a file, and what it skipped."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.file = opened(folder / "clicks-0.db")
-        self.failing = Failing(self.file)
-        self.agents = Agents()
-        self.skipped: list[int] = []
-        self.places = Places(None)
-        self.opened: list[Logbook] = []
-
-    def book(self) -> Logbook:
-        """Open the logbook as a process does that starts."""
-        days = DayKeys(self.folder / "day-key", NOW_MS)
-        self.opened.append(Logbook(self.failing, self.agents, self.places, days, self.skipped.append))
-        return self.opened[-1]
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Rows of the log."""
-        return self.file.read(lambda tx: tx.all(sql))
+from nimriz.store.db import StoreError
+from tests.clicklogs import count_of, standing
+from tests.logbooks import FIREFOX, NOW_MS, Bench, arrival, changed_by_judging_again, settled, told
 
 
 @pytest.fixture
@@ -79,31 +28,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     """A logbook's surroundings."""
     made = Bench(tmp_path)
     yield made
-    made.failing.how = ""
-    for book in made.opened:
-        book.close()
-
-
-def arrival(
-    at_ms: int = NOW_MS, user_agent: bytes = FIREFOX, link_id: str = "l", country: str = "", strict: bool = False,
-    crawler: int = 0, purpose: str = "", address: str = ADDRESS,
-) -> Arrival:  # fmt: skip
-    """A click that arrives."""
-    made = click(at_ms, link_id, crawler=crawler)
-    return Arrival(made, '["t"]', purpose, country, address, user_agent, b"de-DE,en;q=0.5", strict)
-
-
-def settled(book: Logbook, bench: Bench, clicks: int) -> None:
-    """Wait until so many clicks have their agent."""
-    ends_s = time.monotonic() + 60
-    while told(bench) < clicks and time.monotonic() < ends_s:
-        time.sleep(0.005)
-    assert told(bench) == clicks
-
-
-def told(bench: Bench) -> int:
-    """How many clicks have an agent, in their own row or in a second one."""
-    return int(bench.rows(f"select count(agents.agent_id) from clicks {AGENT}")[0][0])
+    made.end()
 
 
 def test_an_agent_is_told_of_each_click_whether_it_was_met_before_or_not(bench: Bench) -> None:
@@ -168,7 +93,7 @@ def test_an_agent_read_late_is_judged_as_one_that_was_known(bench: Bench) -> Non
     settled(book, bench, 4)
     late = standing(bench.file)
     assert late == {**dict.fromkeys((1, 2, 3), ("suspect", "http_library")), 4: ("bot", "declared_crawler")}
-    assert [changed.qualities for changed in judgments.judge_again(bench.file, NOW_MS)] == [{}]
+    assert changed_by_judging_again(bench) == 0
 
 
 def test_a_conversion_that_came_before_the_agent_was_read_stands(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +158,7 @@ def test_nothing_of_address_and_user_agent_is_kept_once_it_is_written(bench: Ben
     ends_s = time.monotonic() + 60
     while time.monotonic() < ends_s:
         gc.collect()
-        kept = [o for o in gc.get_objects() if isinstance(o, (Arrival, logbook._Unread))]
+        kept = [o for o in gc.get_objects() if isinstance(o, (Arrival, logbook._Later, Sighting))]
         if not kept:
             return
         time.sleep(0.05)

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from nimriz.core.address_files import AddressFileRefused
 from nimriz.core.places import (
     LABEL_BYTES_MAX,
     NOWHERE,
     Place,
     Places,
-    PlacesRefused,
     country_of_header,
     place_of,
 )
@@ -129,12 +129,12 @@ def test_no_text_makes_a_lookup_fail(shared: Places, text: str) -> None:
 )
 def test_a_start_with_a_useless_file_is_refused(path: Path, content: bytes, sentence: str) -> None:
     path.write_bytes(content)
-    with pytest.raises(PlacesRefused, match=sentence):
+    with pytest.raises(AddressFileRefused, match=sentence):
         Places(path)
 
 
 def test_a_start_without_the_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PlacesRefused, match="No such file"):
+    with pytest.raises(AddressFileRefused, match="No such file"):
         Places(tmp_path / "places.mmdb")
 
 
@@ -146,7 +146,7 @@ def test_a_newer_file_is_taken_up(path: Path) -> None:
         places.refresh()
         places.refresh()
     assert places.find("192.0.2.7").country == "JP"
-    assert [line["event"] for line in logs] == ["places_reloaded"]
+    assert [line["event"] for line in logs] == ["address_file_reloaded"]
 
 
 def test_a_broken_newer_file_leaves_the_old_one_and_is_logged_once(path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_broken_newer_file_leaves_the_old_one_and_is_logged_once(path: Path) -
             path.write_bytes(ELSEWHERE[:written])
             places.refresh()
             places.refresh()
-    assert [line["event"] for line in logs] == ["places_not_reloaded"]
+    assert [line["event"] for line in logs] == ["address_file_not_reloaded"]
     assert places.find("192.0.2.7").country == "DE"
     path.write_bytes(ELSEWHERE)
     places.refresh()
@@ -206,7 +206,7 @@ def test_a_damaged_file_never_makes_a_lookup_fail(tmp_path: Path) -> None:
         file.write_bytes(FILE[:position] + bytes([FILE[position] ^ 0xFF]) + FILE[position + 1 :])
         try:
             places = Places(file)
-        except PlacesRefused:
+        except AddressFileRefused:
             continue
         for address in ("192.0.2.7", "198.51.100.7", "203.0.113.140", "2001:db8::7"):
             place = places.find(address)

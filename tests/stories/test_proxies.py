@@ -208,6 +208,7 @@ def test_files_that_cannot_be_used_stop_the_start_with_a_sentence(data_dir: Path
     for name, path, told in (
         ("GEO_FILE", "gone.mmdb", "The file of places cannot be read (No such file or directory).\n"),
         ("GEO_FILE", "places.txt", "The file of places is broken, or no .mmdb file.\n"),
+        ("NETWORK_FILE", "places.txt", "The file of networks is broken, or no .mmdb file.\n"),
         (
             "DAY_KEY_FILE",
             "gone/key",

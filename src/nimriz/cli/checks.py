@@ -23,7 +23,9 @@ import nimriz
 from nimriz.base.clock import Clock, from_rfc3339
 from nimriz.config import Settings
 from nimriz.core import credentials, domains, vault, workspaces
-from nimriz.core.places import Places, PlacesRefused
+from nimriz.core.address_files import AddressFileRefused
+from nimriz.core.networks import Networks
+from nimriz.core.places import Places
 from nimriz.core.vault import Vault, VaultRefused
 from nimriz.store.db import StoreError, Tx
 from nimriz.store.migrate import MigrationRefused, pending
@@ -66,6 +68,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield _open_files()
     yield _proxies(settings)
     yield _places(settings)
+    yield _networks(settings)
     try:
         there = (settings.data_dir / "records.db").exists()
         yield from _data_directory(settings.data_dir, there)
@@ -118,9 +121,19 @@ def _places(settings: Settings) -> Check:
         return Check("countries", "ok", f"They are {told}.")
     try:
         Places(settings.geo_file)
-    except PlacesRefused as refused:
+    except AddressFileRefused as refused:
         return Check("countries", "fail", f"{settings.geo_file}: {refused}, so nimriz serve does not start.")
     return Check("countries", "ok", f"They are read from {settings.geo_file}.")
+
+
+def _networks(settings: Settings) -> Check:
+    if settings.network_file is None:
+        return Check("networks", "ok", "Data centres are not known: NIMRIZ_NETWORK_FILE brings them.")
+    try:
+        Networks(settings.network_file)
+    except AddressFileRefused as refused:
+        return Check("networks", "fail", f"{settings.network_file}: {refused}, so nimriz serve does not start.")
+    return Check("networks", "ok", f"Data centres are read from {settings.network_file}.")
 
 
 def _day_key(path: Path) -> Check:

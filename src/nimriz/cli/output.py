@@ -13,7 +13,7 @@ from rich.table import Table
 
 from nimriz.base.errors import CODES, Refused
 from nimriz.config import Settings
-from nimriz.core.places import PlacesRefused
+from nimriz.core.address_files import AddressFileRefused
 from nimriz.core.vault import VaultRefused
 from nimriz.installation import Installation, open_installation
 from nimriz.serve import AlreadyServed
@@ -38,7 +38,7 @@ def said_no() -> Iterator[None]:
         _stop(f"A setting has a value that it cannot have: {names}.")
     except StoreError as error:
         _stop(f"The data directory cannot be used ({error}).")
-    except (SaidNo, VaultRefused, PlacesRefused, MigrationRefused, SqliteTooOld, AlreadyServed) as error:
+    except (SaidNo, VaultRefused, AddressFileRefused, MigrationRefused, SqliteTooOld, AlreadyServed) as error:
         _stop(str(error))
 
 

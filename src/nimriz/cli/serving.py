@@ -7,6 +7,7 @@ import os
 from nimriz.cli.output import SaidNo
 from nimriz.config import Settings
 from nimriz.core import workspaces
+from nimriz.core.networks import Networks
 from nimriz.core.places import Places
 from nimriz.core.visitors import DayKeys
 from nimriz.installation import open_installation
@@ -33,8 +34,9 @@ def run(host: str | None, port: int | None) -> None:
 
 
 def _try_files(settings: Settings, now_ms: int) -> None:
-    """Open once, where it can be told, what each worker opens. Raises PlacesRefused and SaidNo."""
+    """Open once, where it can be told, what each worker opens. Raises AddressFileRefused and SaidNo."""
     Places(settings.geo_file)
+    Networks(settings.network_file)
     try:
         DayKeys(settings.day_key_path, now_ms)
     except OSError as error:

@@ -52,7 +52,8 @@ class Click(NamedTuple):
 class Context(NamedTuple):
     """What is told of a click's surroundings; '' for what is not known. `tags` is JSON, `visitor` the daily hash.
 
-    `quality` and `reason` are what it was worth when it was made; `agent_id` is None while the agent is unread.
+    `network` is a word of `core/networks`. `quality` and `reason` are what it was worth when it was made; `agent_id` is
+    None while the agent is unread.
     """
 
     tags: str = "[]"
@@ -61,6 +62,7 @@ class Context(NamedTuple):
     city: str = ""
     language: str = ""
     purpose: str = ""
+    network: str = ""
     visitor: bytes | None = None
     quality: str = "human"
     reason: str = ""

@@ -16,12 +16,14 @@ import structlog
 
 from nimriz.core import clicks, judgments
 from nimriz.core.agents import Agent, Agents
+from nimriz.core.bursts import WATCHED, Bursts, Sighting
 from nimriz.core.clicks import Click, Context
 from nimriz.core.crawlers import USER_AGENT_BYTES_MAX
 from nimriz.core.judgments import Judgment
 from nimriz.core.languages import first_language
+from nimriz.core.networks import Networks
 from nimriz.core.places import Place, Places
-from nimriz.core.quality import HUMAN, Judged, Pace, by_request, graver
+from nimriz.core.quality import HUMAN, Corrected, Judged, Pace, by_network, by_request, graver
 from nimriz.core.visitors import DayKeys
 from nimriz.store.db import Database, Row, StoreError, Tx
 
@@ -49,8 +51,9 @@ class Arrival(NamedTuple):
     strict: bool
 
 
-class _Unread(NamedTuple):
-    """A click that is on disk, and whose agent is still to be read: no more of it than that takes."""
+class _Later(NamedTuple):
+    """A click that is on disk, and of which more is to be found out: its agent, where that is `unread`, and whether it
+    is part of a burst. No more of it than that takes; `around` is what network and pace say."""
 
     click_seq: int
     link_id: str
@@ -58,28 +61,38 @@ class _Unread(NamedTuple):
     crawler: bool
     purpose: str
     user_agent: bytes
+    unread: bool
     stood: Judged
-    pace: Judged
+    around: Judged
+    sighting: Sighting | None
 
 
 class Logbook:
     """Writes one log: `write` from one thread at a time. `skipped` is told of clicks whose agent stays unknown."""
 
     def __init__(
-        self, log_file: Database, agents: Agents, places: Places, days: DayKeys, skipped: Callable[[int], None]
+        self,
+        log_file: Database,
+        agents: Agents,
+        places: Places,
+        networks: Networks,
+        days: DayKeys,
+        skipped: Callable[[int], None],
     ) -> None:
         self._log_file = log_file
         self._agents = agents
         self._places = places
+        self._networks = networks
         self._days = days
         self._skipped = skipped
         self._pace = Pace()
+        self._bursts = Bursts()
         # What the file holds, as far as we know: two threads write rows of agents, and an id is given once.
         self._writing = threading.Lock()
         self._known = False
         self._agent_ids: dict[Agent, int] = {}
         self._next_seq = 1
-        self._unread: queue.SimpleQueue[_Unread | None] = queue.SimpleQueue()
+        self._unread: queue.SimpleQueue[_Later | Corrected | None] = queue.SimpleQueue()
         self._recall()
         self._reader = threading.Thread(target=self._read_agents, name="agent-reader", daemon=True)
         self._reader.start()
@@ -94,7 +107,7 @@ class Logbook:
 
     def write(self, arrivals: Sequence[Arrival]) -> None:
         """Write clicks, on disk when it returns. Raises StoreError; then none of them is, as far as one can know."""
-        unread: list[_Unread] = []
+        later: list[_Later] = []
         with self._writing:
             self._recall()
             rows: list[clicks.ClickRow] = []
@@ -103,24 +116,28 @@ class Logbook:
                 click = arrival.click
                 visitor = None if arrival.strict else self._visitor(arrival)
                 agent = self._agents.known(arrival.user_agent)
-                pace = self._pace.judge(visitor, click.link_id, click.clicked_at_ms) if visitor else HUMAN
-                crawler = bool(click.crawler)
-                judged = graver(by_request("" if agent is None else agent.kind, crawler, arrival.purpose), pace)
+                network = self._networks.find(arrival.address)
+                around = self._pace.judge(visitor, click.link_id, click.clicked_at_ms, seq) if visitor else HUMAN
+                if network:
+                    around = graver(by_network(network), around)
+                kind = "" if agent is None else agent.kind
+                judged = graver(by_request(kind, bool(click.crawler), arrival.purpose), around)
                 agent_id = None if agent is None else self._id_of(agent, fresh)
-                rows.append((seq, *click, *self._context(arrival, visitor, judged, agent_id)))
-                if agent_id is None:
-                    user_agent = arrival.user_agent[:USER_AGENT_BYTES_MAX]
-                    unread.append(
-                        _Unread(
-                            seq, click.link_id, click.clicked_at_ms, crawler, arrival.purpose, user_agent, judged, pace
-                        )
-                    )
-            self._append(rows, fresh)
+                rows.append((seq, *click, *self._context(arrival, network, visitor, judged, agent_id)))
+                if agent is None or network in WATCHED:
+                    later.append(_later(seq, arrival, network, judged, around, unread=agent is None))
+            earlier = self._pace.earlier()
+            try:
+                self._append(rows, fresh)
+            except StoreError:
+                self._pace = Pace()  # It remembers clicks by numbers that others may be given now.
+                raise
             self._next_seq += len(rows)
-        for new in unread:
+        found: list[_Later | Corrected] = [*earlier, *later]
+        for new in found:
             if self._unread.qsize() < UNREAD_MAX:
                 self._unread.put(new)
-            else:
+            elif isinstance(new, _Later) and new.unread:
                 self._skipped(1)
 
     def _id_of(self, agent: Agent, fresh: dict[Agent, int]) -> int:
@@ -132,6 +149,7 @@ class Logbook:
         rows: Sequence[clicks.ClickRow],
         fresh: dict[Agent, int],
         made: Sequence[Judgment] = (),
+        corrected: Sequence[Corrected] = (),
         late: Sequence[tuple[int, int]] = (),
     ) -> None:
         """Append clicks, agents, what is thought of earlier clicks now, and which agents made those."""
@@ -139,6 +157,7 @@ class Logbook:
         def append(tx: Tx) -> None:
             clicks.append(tx, rows)
             judgments.correct(tx, made)
+            judgments.worsen(tx, corrected)
             tx.many(_AGENT, [(agent_id, *agent) for agent, agent_id in fresh.items()])
             tx.many(_CLICK_AGENT, late)
 
@@ -151,14 +170,16 @@ class Logbook:
 
     @property
     def unread(self) -> int:
-        """Clicks whose agent is still to be read."""
+        """Clicks whose agent is still to be read, or of which something else is to be found out."""
         return self._unread.qsize()
 
     def _visitor(self, arrival: Arrival) -> bytes | None:
         click = arrival.click
         return self._days.hash(click.clicked_at_ms, click.workspace_id, arrival.address, arrival.user_agent) or None
 
-    def _context(self, arrival: Arrival, visitor: bytes | None, judged: Judged, agent_id: int | None) -> Context:
+    def _context(
+        self, arrival: Arrival, network: str, visitor: bytes | None, judged: Judged, agent_id: int | None
+    ) -> Context:
         place = self._places.find(arrival.address)
         if arrival.strict:
             place = place._replace(region="", city="")
@@ -166,8 +187,9 @@ class Logbook:
             place = Place(arrival.country, "", "")  # The proxy knows better, and our region would be another country's.
         language = first_language(arrival.accept_language) if arrival.accept_language else ""
         return Context(
-            arrival.tags, place.country, place.region, place.city, language, arrival.purpose, visitor, *judged, agent_id
-        )
+            arrival.tags, place.country, place.region, place.city, language, arrival.purpose, network, visitor, *judged,
+            agent_id,
+        )  # fmt: skip
 
     def _read_agents(self) -> None:
         """Read what is new, until told to stop."""
@@ -176,7 +198,7 @@ class Logbook:
 
     def _read_some(self) -> bool:
         """Wait, then read as much as has come meanwhile; False when told to stop. Keeps nothing while it waits."""
-        together: list[_Unread] = []
+        together: list[_Later | Corrected] = []
         new = self._unread.get()
         while new is not None:
             together.append(new)
@@ -187,28 +209,53 @@ class Logbook:
             self._write_read(together)
         return new is not None
 
-    def _write_read(self, together: Sequence[_Unread]) -> None:
+    def _write_read(self, together: Sequence[_Later | Corrected]) -> None:
+        later = [new for new in together if isinstance(new, _Later)]
         try:
-            read = [(new.click_seq, self._agents.read(new.user_agent)) for new in together]
+            read: list[tuple[int, Agent]] = []
             made: list[Judgment] = []
-            for new, (seq, agent) in zip(together, read, strict=True):
-                judged = graver(by_request(agent.kind, new.crawler, new.purpose), new.pace)
+            corrected = [new for new in together if isinstance(new, Corrected)]
+            for new in later:
+                judged = new.stood
+                if new.unread:
+                    agent = self._agents.read(new.user_agent)
+                    read.append((new.click_seq, agent))
+                    judged = graver(by_request(agent.kind, new.crawler, new.purpose), new.around)
                 if judged != new.stood:
-                    made.append(Judgment(seq, new.link_id, new.clicked_at_ms, *judged))
+                    made.append(Judgment(new.click_seq, new.link_id, new.clicked_at_ms, *judged))
+                # What says that it is a machine shows nothing of the others.
+                if new.sighting is not None and judged.quality != "bot":
+                    corrected += self._bursts.see(new.sighting)
             with self._writing:
                 self._recall()
                 fresh: dict[Agent, int] = {}
-                self._append((), fresh, made, [(seq, self._id_of(agent, fresh)) for seq, agent in read])
+                late = [(seq, self._id_of(agent, fresh)) for seq, agent in read]
+                self._append((), fresh, made, corrected, late)
         except Exception as error:
             # Whatever it was, the next ones are read.
-            self._skipped(len(together))
+            lost = sum(new.unread for new in later)
+            self._skipped(lost)
             said = str(error) if isinstance(error, StoreError) else type(error).__name__
-            log.error("agents_lost", count=len(together), error=said)
+            log.error("agents_lost", count=lost, error=said)
 
     def close(self) -> None:
         """Read what waits, then end. After the last `write`."""
         self._unread.put(None)
         self._reader.join()
+
+
+def _later(seq: int, arrival: Arrival, network: str, stood: Judged, around: Judged, *, unread: bool) -> _Later:
+    click, user_agent = arrival.click, arrival.user_agent[:USER_AGENT_BYTES_MAX]
+    sighting = None
+    if network in WATCHED:
+        sighting = Sighting(
+            seq, click.workspace_id, click.link_id, click.placement, click.clicked_at_ms, network, arrival.address,
+            user_agent,
+        )  # fmt: skip
+    return _Later(
+        seq, click.link_id, click.clicked_at_ms, bool(click.crawler), arrival.purpose, user_agent, unread, stood,
+        around, sighting,
+    )  # fmt: skip
 
 
 def _remembered(tx: Tx) -> tuple[list[Row], int]:

@@ -13,7 +13,8 @@ Quality = Literal["human", "suspect", "bot"]
 QUALITIES: tuple[Quality, ...] = ("human", "suspect", "bot")
 REASONS = (
     "declared_crawler", "link_preview", "email_scanner", "prefetch", "http_library", "unknown_agent",
-    "scanner_pattern", "impossible_speed", "repeat", "converted", "judged_again",
+    "scanner_pattern", "impossible_speed", "repeat", "data_centre", "scanner_burst", "gateway_burst", "converted",
+    "judged_again",
 )  # fmt: skip
 REPEAT_MS = 3_000
 """A visitor's click on a link so soon after another one on it is a repeat."""
@@ -23,6 +24,8 @@ SCANNED_LINKS = 5
 FAST_CLICKS = 10
 """So many clicks of a visitor within SPEED_MS, on whichever links."""
 VISITORS_MAX = 50_000
+BURST_REASONS = ("scanner_burst", "gateway_burst")
+"""Found by addresses and user agents, which are forgotten: nobody can find them again, so they stand."""
 
 
 class Judged(NamedTuple):
@@ -41,10 +44,13 @@ _BY_KIND = {
     "library": Judged("suspect", "http_library"),
     "unknown": Judged("suspect", "unknown_agent"),
 }
+_BY_NETWORK = {"scanner": Judged("bot", "email_scanner"), "hosting": Judged("suspect", "data_centre")}
 _PREFETCH, _PREVIEW = Judged("bot", "prefetch"), Judged("bot", "link_preview")
 _SCANNER, _FAST, _REPEAT = (
     Judged("suspect", reason) for reason in ("scanner_pattern", "impossible_speed", "repeat")
 )  # fmt: skip
+_Seen = tuple[int, str, int]
+# A click: when, on which link, and its number as long as it passes for a person's, else 0.
 
 
 def by_request(kind: str, crawler: bool, purpose: str) -> Judged:
@@ -58,6 +64,24 @@ def by_request(kind: str, crawler: bool, purpose: str) -> Judged:
     return _BY_KIND["crawler"] if crawler and found.quality != "bot" else found
 
 
+def by_network(network: str) -> Judged:
+    """What the sort of network says that a click came from, '' or a word of `networks`.
+
+    Those who look into mail open its links themselves. In a data centre some people sit too, behind a VPN or at a
+    rented desktop; through a gateway all of a company's people come, so it says nothing by itself.
+    """
+    return _BY_NETWORK.get(network, HUMAN)
+
+
+class Corrected(NamedTuple):
+    """What other clicks say of one that was judged before they were made, the last of them at `seen_at_ms`."""
+
+    click_seq: int
+    link_id: str
+    seen_at_ms: int
+    judged: Judged
+
+
 class Pace:
     """How fast visitors click. Takes clicks in the order in which they were made.
 
@@ -66,10 +90,11 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        # Each visitor's last clicks: when, and on which link. Who clicked last stands last.
-        self._last: dict[bytes, tuple[tuple[int, str], ...]] = {}
+        # Each visitor's last clicks. Who clicked last stands last.
+        self._last: dict[bytes, tuple[_Seen, ...]] = {}
+        self._earlier: list[Corrected] = []
 
-    def judge(self, visitor: bytes, link_id: str, clicked_at_ms: int) -> Judged:
+    def judge(self, visitor: bytes, link_id: str, clicked_at_ms: int, click_seq: int) -> Judged:
         """What a visitor's last clicks say of this one. The hash tells workspaces apart."""
         last = self._last.pop(visitor, ())
         recent = last
@@ -78,17 +103,38 @@ class Pace:
             recent = tuple(seen for seen in last if 0 <= clicked_at_ms - seen[0] <= SPEED_MS)
         if not last and len(self._last) >= VISITORS_MAX:
             del self._last[next(iter(self._last))]
-        self._last[visitor] = (*recent[1 - FAST_CLICKS :], (clicked_at_ms, link_id))
-        if not recent:
-            return HUMAN
-        links = {seen[1] for seen in recent}
-        links.add(link_id)
-        if len(links) >= SCANNED_LINKS:
-            return _SCANNER
-        if len(recent) >= FAST_CLICKS - 1:
-            return _FAST
-        repeats = any(link == link_id and clicked_at_ms - at_ms <= REPEAT_MS for at_ms, link in recent)
-        return _REPEAT if repeats else HUMAN
+        judged = _pace_of(recent, link_id, clicked_at_ms) if recent else HUMAN
+        if judged is _SCANNER or judged is _FAST:
+            recent = self._tell(recent, clicked_at_ms, judged)
+        own_seq = click_seq if judged is HUMAN else 0
+        self._last[visitor] = (*recent[1 - FAST_CLICKS :], (clicked_at_ms, link_id, own_seq))
+        return judged
+
+    def _tell(self, recent: tuple[_Seen, ...], seen_at_ms: int, judged: Judged) -> tuple[_Seen, ...]:
+        """Tell, once each, of the clicks that the run began with."""
+        begun = [Corrected(seq, link_id, seen_at_ms, judged) for _, link_id, seq in recent if seq]
+        if not begun:
+            return recent
+        self._earlier += begun
+        return tuple((at_ms, link_id, 0) for at_ms, link_id, _ in recent)
+
+    def earlier(self) -> list[Corrected]:
+        """The clicks with which runs began that were seen since this was last asked."""
+        found = self._earlier
+        if found:
+            self._earlier = []
+        return found
+
+
+def _pace_of(recent: tuple[_Seen, ...], link_id: str, clicked_at_ms: int) -> Judged:
+    links = {seen[1] for seen in recent}
+    links.add(link_id)
+    if len(links) >= SCANNED_LINKS:
+        return _SCANNER
+    if len(recent) >= FAST_CLICKS - 1:
+        return _FAST
+    repeats = any(link == link_id and clicked_at_ms - at_ms <= REPEAT_MS for at_ms, link, _ in recent)
+    return _REPEAT if repeats else HUMAN
 
 
 def graver(one: Judged, other: Judged) -> Judged:
