@@ -16,7 +16,7 @@ from operator import or_
 from typing import NamedTuple
 
 from nimriz.core.buckets import bucket_of
-from nimriz.core.matching import UNLISTED, Condition, Traits
+from nimriz.core.matching import UNLISTED, Condition, Test, Traits
 from nimriz.core.targets import Target
 
 RULE_BYTES = 400
@@ -82,7 +82,7 @@ class Table(NamedTuple):
 class Rules:
     """The rules of a link in their order; rule n is bit n.
 
-    `at_work` are those that are not idle; `open_conditions` what is still to be asked of each when the tables have
+    `at_work` are those that are not idle; `open_tests` what is still to be asked of each when the tables have
     spoken. `sticky` is whether a cookie may keep what one of them decides.
     """
 
@@ -90,7 +90,7 @@ class Rules:
     asks: Asks
     at_work: int
     tables: tuple[Table, ...]
-    open_conditions: tuple[tuple[Condition, ...], ...]
+    open_tests: tuple[tuple[Test, ...], ...]
     sticky: bool
 
     @property
@@ -140,7 +140,7 @@ def put_together(rules: tuple[Rule, ...]) -> Rules | None:
         asks,
         reduce(or_, (1 << n for n, _ in active), 0),
         tuple(_table(name, active) for name in Traits._fields if name in names),
-        tuple(tuple(one for one in rule.conditions if not one.settled) for rule in rules),
+        tuple(tuple(one.holds for one in rule.conditions if not one.settled) for rule in rules),
         any(rule.sticky for _, rule in active),
     )
 
@@ -168,8 +168,8 @@ def decide(rules: Rules, own: Target, traits: Traits, now_ms: int) -> Decision:
     while in_question:
         first = in_question & -in_question
         n = first.bit_length() - 1
-        for condition in rules.open_conditions[n]:
-            if not condition.holds(traits, now_ms):
+        for holds in rules.open_tests[n]:
+            if not holds(traits, now_ms):
                 break
         else:
             rule = rules.rules[n]

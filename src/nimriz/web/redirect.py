@@ -3,7 +3,7 @@
 A plain ASGI callable, written for speed: one pass over the headers, the Signpost from memory, one token,
 one await. What may be in the way of a visitor is looked at only where the Signpost says that something is. Reserved
 paths were answered before; then, in this order: domain not ready, slug missing, taken down, expired, password,
-disabled, forwarding, the click recorded, the answer (section 2 of the wire contract).
+disabled, rules, forwarding, the click recorded, the answer (section 2 of the wire contract).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from nimriz.base.ids import to_text, uuid7_bytes
 from nimriz.base.tokens import Keyring
 from nimriz.core.clicks import Click
 from nimriz.core.crawlers import is_declared_crawler
-from nimriz.core.departures import location, read_query, why_no_token
+from nimriz.core.departures import Seen, location, read_query, why_no_token
 from nimriz.core.domains import Domain
 from nimriz.core.logbook import Arrival
 from nimriz.core.referrers import host_of
@@ -169,11 +169,7 @@ class Redirect:
                 return
         seen, forwarded = read_query(signpost, target, query)
         if scope["method"] == "HEAD":
-            if target.app is not None:
-                await answer(send, 200, b"", pages.APP_HEADERS)
-                return
-            await send(_found(signpost.status_code, location(target, forwarded, b"")[0]))
-            await send(_NOTHING_MORE)
+            await _tell(send, signpost, target, location(target, forwarded, b"")[0])
             return
         crawler = is_declared_crawler(visitor.user_agent)
         click_id = uuid7_bytes(now_ms)
@@ -185,28 +181,9 @@ class Redirect:
         place, appended = location(target, forwarded, token)
         if token and not appended:
             reason = "too_long"
-        click = Click(
-            to_text(click_id),
-            signpost.workspace_id,
-            signpost.link_id,
-            signpost.domain_id,
-            now_ms,
-            target.decision,
-            int(signpost.tracked),
-            reason or "",
-            int(crawler),
-            target.host,
-            seen.touch_type,
-            seen.placement,
-            host_of(visitor.referrer),
-            *seen.utm,
-        )
-        arrival = Arrival(
-            click, signpost.tags, visitor.purpose, visitor.country, visitor.address, visitor.user_agent,
-            visitor.accept_language, strict,
-        )  # fmt: skip
+        click = (to_text(click_id), now_ms, reason or "", int(crawler))
+        batch = self._click_log.put(_arrival(signpost, target, visitor, seen, click, strict=strict))
         counters = self._counters
-        batch = self._click_log.put(arrival)
         if batch is not None:
             try:
                 if await batch.done is None:
@@ -235,6 +212,42 @@ class Redirect:
         decision = decide(rules, signpost.own, self._traits.read(rules, visitor, scope["query_string"], kept), now_ms)
         cookie = self._assignments.cookie(scope["raw_path"], domain, signpost, decision, kept) if sticky else None
         return decision.target, _NOTHING_KEPT if cookie is None else [(b"set-cookie", cookie)]
+
+
+def _arrival(
+    signpost: Signpost, target: Target, visitor: Visitor, seen: Seen, click: tuple[str, int, str, int], *, strict: bool
+) -> Arrival:
+    """The click on its way to disk; `click` is its id, instant, why it got no token, and 1 if a crawler made it."""
+    click_id, now_ms, reason, crawler = click
+    facts = Click(
+        click_id,
+        signpost.workspace_id,
+        signpost.link_id,
+        signpost.domain_id,
+        now_ms,
+        target.decision,
+        int(signpost.tracked),
+        reason,
+        crawler,
+        target.host,
+        seen.touch_type,
+        seen.placement,
+        host_of(visitor.referrer),
+        *seen.utm,
+    )
+    return Arrival(
+        facts, signpost.tags, visitor.purpose, visitor.country, visitor.address, visitor.user_agent,
+        visitor.accept_language, strict,
+    )  # fmt: skip
+
+
+async def _tell(send: Send, signpost: Signpost, target: Target, place: bytes) -> None:
+    """Tell whoever only looks: as to a visitor, without a token and without a page."""
+    if target.app is not None:
+        await answer(send, 200, b"", pages.APP_HEADERS)
+    else:
+        await send(_found(signpost.status_code, place))
+        await send(_NOTHING_MORE)
 
 
 def _found(status: int, place: bytes, kept: Headers = _NOTHING_KEPT) -> Message:
