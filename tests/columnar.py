@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
-from nimriz.analytics import reports
+from nimriz.analytics import answers, reports
+from nimriz.analytics.differences import Between
 from nimriz.analytics.dimensions import Question
 from nimriz.analytics.duck import Store
 from nimriz.analytics.projector import Projector
@@ -48,6 +50,10 @@ class Columnar:
     def report(self, question: Question) -> Report:
         """The report over what has been copied."""
         return self.store.read(lambda rows: reports.build(rows, question))
+
+    def answer(self, asked: str, question: Question | Between) -> dict[str, Any]:
+        """Any answer, as plain values."""
+        return self.store.read(lambda rows: answers.answer(rows, asked, question._asdict()))
 
     def count_of(self, table: str) -> int:
         """How many rows a table has."""

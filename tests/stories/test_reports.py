@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -147,9 +148,45 @@ def test_as_of_tells_what_had_been_received_and_judged_by_then(shop: Shop) -> No
         assert shop.world.get("/api/v1/analytics/conversions", as_of=wrong).status_code == 422
 
 
-def test_the_surface_closes_both_reports(shop: Shop, stranger: Workspace) -> None:
-    command = ["workspace", "plan", stranger.workspace_id, "--disable", "conversion_reporting"]
-    stranger.served.run(*command)
-    for what in ("conversions", "clicks"):
-        response = stranger.get(f"/api/v1/analytics/{what}")
+def test_the_bridge_ties_both_clocks_day_by_day(shop: Shop) -> None:
+    told = shop.asked("reconciliation", timezone="Europe/Berlin")
+    (usd,) = told["currencies"]
+    assert [usd[name] for name in ("opening", "new", "taken_back", "closing")] == ["0.00", "140.00", "30.00", "110.00"]
+    assert len(usd["days"]) == 30
+    for before, after in pairwise(usd["days"]):
+        assert before["closing_minor"] == after["opening_minor"]
+    assert sum(day["closing_minor"] + day["later_minor"] for day in usd["click_days"]) == 11_000
+    assert shop.asked("reconciliation", utm_source="mail")["currencies"][0]["closing"] == "70.00"
+
+
+def test_what_changed_lists_the_events_and_what_they_moved(shop: Shop) -> None:
+    told = shop.asked("changes", since=shop.between)
+    (refund,) = told["changes"]
+    assert (refund["event_id"], refund["removed"]) == ("r1", [])
+    assert {line["counted_as"]: line["money"] and line["money"]["net"] for line in refund["added"]} == {
+        "refund": None, None: "-30.00",
+    }  # fmt: skip
+    first = shop.asked("changes", since="2020-01-01T00:00:00Z", limit=3)
+    rest = shop.asked("changes", since="2020-01-01T00:00:00Z", limit=3, cursor=first["next_cursor"])
+    found = [change["event_id"] for page in (first, rest) for change in page["changes"]]
+    assert (found, rest["next_cursor"]) == (["l", "r1", "s1", "s2", "s3"], None)
+    for wrong in ({"since": "yesterday"}, {"since": shop.between, "until": "2020-01-01T00:00:00Z"}, {}):
+        assert shop.world.get("/api/v1/analytics/changes", **wrong).status_code == 422
+
+
+def test_the_funnel_and_the_cohorts_follow_the_clicks(shop: Shop) -> None:
+    told = shop.asked("funnel")
+    assert [(step["step"], step["clicks"]) for step in told["steps"]] == [("click", 4), ("lead", 1), ("sale", 2)]
+    assert (told["leads_and_sales"], told["revenue"][0]["net"]) == (1, "110.00")
+    assert told["seconds"]["to_sale"]["median"] >= 0
+    (week,) = shop.asked("cohorts")["rows"]
+    assert (week["tracked_clicks"], week["converted"], week["by_days"][0]) == (4, 2, 2)
+    assert len(week["by_days"]) == 31
+
+
+def test_the_surface_closes_every_report(shop: Shop, stranger: Workspace) -> None:
+    stranger.served.run("workspace", "plan", stranger.workspace_id, "--disable", "conversion_reporting")
+    for what in ("conversions", "clicks", "reconciliation", "changes", "funnel", "cohorts"):
+        asked = {"since": shop.between} if what == "changes" else {}
+        response = stranger.get(f"/api/v1/analytics/{what}", **asked)
         assert (response.status_code, response.json()["code"]) == (403, "surface_not_enabled")

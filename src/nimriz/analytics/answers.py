@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nimriz.analytics import figures, reports, tallies, zones
+from nimriz.analytics import bridge, differences, figures, journeys, reports, tallies, zones
 from nimriz.analytics.dimensions import Question
 from nimriz.analytics.figures import Figures, Key
 from nimriz.analytics.reports import Report
@@ -70,8 +70,29 @@ def _ordered(question: Question, rows: dict[Key, Figures]) -> list[tuple[Key, Fi
     return [(key, rows.get(key, Figures())) for key in ((label,) for label in labels)]
 
 
+def _funnel(rows: Rows, values: dict[str, Any]) -> dict[str, Any]:
+    report, steps = journeys.funnel(rows, read_question(values))
+    return {"totals": report.totals.as_wire(), "steps": steps}
+
+
+def _cohorts(rows: Rows, values: dict[str, Any]) -> dict[str, Any]:
+    return journeys.cohorts(rows, read_question(values))
+
+
+def _bridge(rows: Rows, values: dict[str, Any]) -> dict[str, Any]:
+    return bridge.bridged(rows, read_question(values))
+
+
+def _changes(rows: Rows, values: dict[str, Any]) -> dict[str, Any]:
+    return differences.between(rows, differences.Between(**values))
+
+
 _ANSWERS: dict[str, Callable[[Rows, dict[str, Any]], dict[str, Any]]] = {
     "report": _report,
     "clicks": _clicks,
     "experiment": _experiment,
+    "funnel": _funnel,
+    "cohorts": _cohorts,
+    "bridge": _bridge,
+    "changes": _changes,
 }

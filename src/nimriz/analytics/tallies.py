@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nimriz.analytics.reports import AS_OF_NOW_MS, LINES
+from nimriz.analytics.lines import AS_OF_NOW_MS, LINES
 from nimriz.analytics.rows import Rows
 from nimriz.core.mode import Mode
 

@@ -80,17 +80,18 @@ def start(instant: str, unit: Unit, zone: ZoneInfo, from_ms: int, to_ms: int) ->
         return f"({here} - {here} % {DAY_MS})"
     if unit == "week":
         return f"({here} - ({here} - {_MONDAY_MS}) % {_WEEK_MS})"
-    months = _months(from_ms + all_steps[0].offset_ms, to_ms + all_steps[-1].offset_ms)
-    cases = " ".join(f"when {here} < {end:d} then {begin:d}" for begin, end in months[:-1])
+    months = _months(zone, from_ms, to_ms)
+    cases = " ".join(f"when {instant} < {end:d} then {begin:d}" for begin, end in months[:-1])
     return f"(case {cases} else {months[-1][0]:d} end)" if cases else f"{months[-1][0]:d}"
 
 
-def _months(from_ms: int, to_ms: int) -> list[tuple[int, int]]:
-    day = _utc(from_ms).replace(day=1)
+def _months(zone: ZoneInfo, from_ms: int, to_ms: int) -> list[tuple[int, int]]:
+    """The months of a period: where each begins as if it were UTC, and the instant at which it is over."""
+    day = datetime.fromtimestamp(from_ms // 1000, zone).date().replace(day=1)
     found: list[tuple[int, int]] = []
     while not found or found[-1][1] < to_ms:
         after = (day + timedelta(days=32)).replace(day=1)
-        found.append((_ms(day), _ms(after)))
+        found.append((_ms(day), int(datetime(after.year, after.month, 1, tzinfo=zone).timestamp()) * 1000))
         day = after
     return found
 

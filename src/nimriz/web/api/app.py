@@ -16,6 +16,7 @@ from nimriz.base.errors import Refused
 from nimriz.base.ids import new_reference
 from nimriz.store.db import StoreError
 from nimriz.web.api import (
+    balances,
     blocklist,
     bulk,
     click_stream,
@@ -88,6 +89,7 @@ def endpoints(desk: Desk) -> FastAPI:
         clicks.router,
         click_stream.router,
         reports.router,
+        balances.router,
         results.router,
     )
     for router in routers:

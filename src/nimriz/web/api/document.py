@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 
 import nimriz
 from nimriz.base.errors import CODES, FieldError, Refused
+from nimriz.web.api import document_balances as balances
 from nimriz.web.api import document_results as results
 from nimriz.web.api import document_rules as routing
 from nimriz.web.api import document_signed as signed
@@ -209,7 +210,7 @@ def _problem(code: str) -> dict[str, object]:
 def _schemas(known: Schema) -> Schema:
     """The schemas of bodies as the framework knows them, and ours."""
     bodies = {name: _tidy(schema) for name, schema in known.items() if name not in _NOT_OURS}
-    every = {**SCHEMAS, **results.SCHEMAS, **routing.SCHEMAS, **signed.SCHEMAS}
+    every = {**SCHEMAS, **balances.SCHEMAS, **results.SCHEMAS, **routing.SCHEMAS, **signed.SCHEMAS}
     own = {name: _tidy(schema) for name, schema in every.items()}
     own["BulkRow"].pop("$defs")
     bodies["BulkRows"]["properties"]["rows"]["items"] = ref("BulkRow")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from nimriz.base.errors import Refused
+from nimriz.web.api import document_balances as balances
 from nimriz.web.api import document_examples as examples
 from nimriz.web.api import document_rules as routing
 from nimriz.web.api.document_results import RESULTS
@@ -45,6 +46,8 @@ def _is(schema: str, text: str, example: Any) -> Answer:
     return Answer(text, ref(schema), example)
 
 
+_REPORT = ("surface_not_enabled", "reports_unavailable")
+_TWO_DAYS = {"from": "2026-11-01", "to": "2026-11-02"}
 _SLUG = ("slug_taken", "slug_tombstoned", "slug_reserved", "slug_invalid")
 _DESTINATION = ("destination_invalid", "destination_blocked")
 _LINK = {200: _is("LinkAnswer", "The link as it is now.", {"link": examples.LINK})}
@@ -361,5 +364,22 @@ CALLS: dict[tuple[str, str], Call] = {
         {200: _is("ClicksReport", "The report.", examples.CLICKS_REPORT)},
         ("surface_not_enabled", "reports_unavailable"),
         params={"from": "2026-11-01", "to": "2026-11-30", "by": "country"},
+    ),
+    ("GET", "/api/v1/analytics/reconciliation"): Call(
+        "Reading", "Tie both clocks to each other", "analytics:read",
+        {200: _is("Reconciliation", "The balances.", balances.RECONCILIATION)}, _REPORT, params=_TWO_DAYS,
+    ),
+    ("GET", "/api/v1/analytics/changes"): Call(
+        "Reading", "Explain what changed", "analytics:read",
+        {200: _is("Changes", "A page of events.", balances.CHANGES)}, _REPORT,
+        params={"since": "2026-11-01T00:00:00Z", "until": "2026-11-02T00:00:00Z"},
+    ),
+    ("GET", "/api/v1/analytics/funnel"): Call(
+        "Reading", "Follow clicks to their sales", "analytics:read",
+        {200: _is("Funnel", "The steps.", balances.FUNNEL)}, _REPORT, params=_TWO_DAYS,
+    ),
+    ("GET", "/api/v1/analytics/cohorts"): Call(
+        "Reading", "Follow cohorts of clicks", "analytics:read",
+        {200: _is("Cohorts", "The cohorts.", balances.COHORTS)}, _REPORT, params=_TWO_DAYS,
     ),
 }  # fmt: skip
