@@ -12,30 +12,34 @@ import secrets
 # No look-alikes: no 0 and O, no 1, l and I.
 SLUG_ALPHABET = "23456789abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ"
 SLUG_GENERATED_CHARS = 7
-_VERSION_AND_VARIANT = 0x7 << 76 | 0x2 << 62
-_RANDOM_BITS = 0xFFF << 64 | 0x3FFF_FFFF_FFFF_FFFF
-_POOL_BYTES = 4_096
-_SLICE_BYTES = 16
-# Taken from by several threads: list.pop and list.extend are atomic, and no slice is ever handed out twice.
-_pool: list[bytes] = []
+# What follows the 48 bits of time in RFC 9562: version 7, 12 random bits, variant 2, 62 random bits.
+_TAIL_BYTES = 10
+_TAILS = 256
+_RANDOM_BITS = int.from_bytes(bytes.fromhex("0fff3fffffffffffffff") * _TAILS, "big")
+_VERSIONS_AND_VARIANTS = int.from_bytes(bytes.fromhex("70008000000000000000") * _TAILS, "big")
+# Taken from by several threads: list.pop and list.extend are atomic, and no tail is ever handed out twice.
+_tails: list[bytes] = []
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def uuid7_bytes(now_ms: int) -> bytes:
     """A new UUIDv7 of 16 bytes whose time is `now_ms` (the service's clock, never the machine's)."""
-    tail = int.from_bytes(_random_bytes(10), "big")
-    # The 48 bits of time, then version 7 and variant 2 in the places of RFC 9562, the rest random.
-    return (now_ms << 80 | (tail & _RANDOM_BITS) | _VERSION_AND_VARIANT).to_bytes(16, "big")
+    return now_ms.to_bytes(6, "big") + _tail()
 
 
-def _random_bytes(count: int) -> bytes:
-    """Bytes of the system's generator, fetched a page at a time: the call costs more than the bytes."""
+def _tail() -> bytes:
+    """Made many at a time: asking the system costs more than the bytes, and their fixed bits are set together."""
     while True:
         try:
-            return _pool.pop()[:count]
+            return _tails.pop()
         except IndexError:
-            page = os.urandom(_POOL_BYTES)
-            _pool.extend(page[at : at + _SLICE_BYTES] for at in range(0, _POOL_BYTES, _SLICE_BYTES))
+            _tails.extend(_new_tails())
+
+
+def _new_tails() -> list[bytes]:
+    drawn = int.from_bytes(os.urandom(_TAIL_BYTES * _TAILS), "big")
+    tails = (drawn & _RANDOM_BITS | _VERSIONS_AND_VARIANTS).to_bytes(_TAIL_BYTES * _TAILS, "big")
+    return [tails[at : at + _TAIL_BYTES] for at in range(0, len(tails), _TAIL_BYTES)]
 
 
 def to_text(raw: bytes) -> str:
@@ -63,7 +67,7 @@ def new_id(now_ms: int) -> str:
 
 def _forget_pool() -> None:
     # A forked process must not hand out what its parent does.
-    _pool.clear()
+    _tails.clear()
 
 
 os.register_at_fork(after_in_child=_forget_pool)
@@ -71,12 +75,12 @@ os.register_at_fork(after_in_child=_forget_pool)
 
 def new_reference() -> str:
     """A support reference: short enough to read out, and unique."""
-    return "req_" + _random_bytes(12).hex()
+    return "req_" + os.urandom(12).hex()
 
 
 def timed_reference(now_ms: int) -> str:
     """A support reference that sorts by its millisecond, for what is kept and found by it."""
-    return f"req_{now_ms:012x}{_random_bytes(6).hex()}"
+    return f"req_{now_ms:012x}{_tail()[-6:].hex()}"
 
 
 def first_reference(now_ms: int) -> str:

@@ -7,27 +7,18 @@ Not one byte of a destination changes; what the visitor brought along and the to
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from nimriz.base.urls import DESTINATION_BYTES_MAX
 from nimriz.core.clicks import LABEL_BYTES_MAX
-from nimriz.core.signposts import Signpost
+from nimriz.core.signposts import CLICK, Seen, Signpost
 from nimriz.core.targets import Target, key_of
 
-CLICK, SCAN = "short_link_click", "qr_scan"
+SCAN = "qr_scan"
 _PAIRS_MAX = 200
 _QR = b"nr=qr"
 _NEVER_FORWARDED = frozenset({b"nim_ct", b"nr", b"p"})
 _UTM = {b"utm_source": 0, b"utm_medium": 1, b"utm_campaign": 2, b"utm_term": 3, b"utm_content": 4}
-
-
-class Seen(NamedTuple):
-    """What the visitor's query, and else the link, tells of the click."""
-
-    touch_type: str
-    placement: str
-    utm: tuple[str, ...]
 
 
 def why_no_token(signpost: Signpost, target: Target, *, crawler: bool, private: bool) -> str | None:
@@ -58,7 +49,7 @@ def location(target: Target, forwarded: bytes, token: bytes) -> tuple[bytes, boo
 def read_query(signpost: Signpost, target: Target, query: bytes) -> tuple[Seen, bytes]:
     """What the visitor's query says about the click, and the part of it that is forwarded, as sent."""
     if not query:
-        return Seen(CLICK, "", signpost.utm), b""
+        return signpost.seen, b""
     touch_type, placement = CLICK, ""
     utm = ["", "", "", "", ""]
     forwarded = []
@@ -76,7 +67,7 @@ def read_query(signpost: Signpost, target: Target, query: bytes) -> tuple[Seen, 
         if forward and key not in target.own_keys and _may_pass(pair):
             forwarded.append(pair)
     # The visitor's own values go before the link's.
-    kept = tuple(own or links for own, links in zip(utm, signpost.utm, strict=True))
+    kept = tuple(own or links for own, links in zip(utm, signpost.seen.utm, strict=True))
     return Seen(touch_type, placement, kept), b"&".join(forwarded)
 
 

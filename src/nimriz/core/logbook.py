@@ -17,7 +17,7 @@ import structlog
 from nimriz.core import clicks, judgments
 from nimriz.core.agents import Agent, Agents
 from nimriz.core.bursts import WATCHED, Bursts, Sighting
-from nimriz.core.clicks import Click, Context
+from nimriz.core.clicks import Click
 from nimriz.core.crawlers import USER_AGENT_BYTES_MAX
 from nimriz.core.judgments import Judgment
 from nimriz.core.languages import first_language
@@ -115,6 +115,8 @@ class Logbook:
             for seq, arrival in enumerate(arrivals, self._next_seq):
                 click = arrival.click
                 visitor = None if arrival.strict else self._visitor(arrival)
+                place = self._place(arrival)
+                language = first_language(arrival.accept_language) if arrival.accept_language else ""
                 agent = self._agents.known(arrival.user_agent)
                 network = self._networks.find(arrival.address)
                 around = self._pace.judge(visitor, click.link_id, click.clicked_at_ms, seq) if visitor else HUMAN
@@ -123,7 +125,8 @@ class Logbook:
                 kind = "" if agent is None else agent.kind
                 judged = graver(by_request(kind, bool(click.crawler), arrival.purpose), around)
                 agent_id = None if agent is None else self._id_of(agent, fresh)
-                rows.append((seq, *click, *self._context(arrival, network, visitor, judged, agent_id)))
+                told = (arrival.tags, *place, language, arrival.purpose, network, visitor, *judged, agent_id)
+                rows.append((seq, *click, *told))
                 if agent is None or network in WATCHED:
                     later.append(_later(seq, arrival, network, judged, around, unread=agent is None))
             earlier = self._pace.earlier()
@@ -177,19 +180,13 @@ class Logbook:
         click = arrival.click
         return self._days.hash(click.clicked_at_ms, click.workspace_id, arrival.address, arrival.user_agent) or None
 
-    def _context(
-        self, arrival: Arrival, network: str, visitor: bytes | None, judged: Judged, agent_id: int | None
-    ) -> Context:
+    def _place(self, arrival: Arrival) -> Place:
         place = self._places.find(arrival.address)
         if arrival.strict:
             place = place._replace(region="", city="")
         if arrival.country and arrival.country != place.country:
             place = Place(arrival.country, "", "")  # The proxy knows better, and our region would be another country's.
-        language = first_language(arrival.accept_language) if arrival.accept_language else ""
-        return Context(
-            arrival.tags, place.country, place.region, place.city, language, arrival.purpose, network, visitor, *judged,
-            agent_id,
-        )  # fmt: skip
+        return place
 
     def _read_agents(self) -> None:
         """Read what is new, until told to stop."""

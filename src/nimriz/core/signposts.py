@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from nimriz.base import ids
+from nimriz.base.urls import UTM_NAMES
 from nimriz.core import (
     agents,
     blocklist,
@@ -31,8 +32,20 @@ from nimriz.core.targets import Target
 from nimriz.core.workspaces import Workspace
 from nimriz.store.db import Tx
 
+CLICK = "short_link_click"
 # Measured on CPython 3.11: the object and its parts, its key and its place on a shelf, without its targets.
 SIGNPOST_BYTES = 550
+
+
+class Seen(NamedTuple):
+    """What a visitor's query, and else the link, tells of the click."""
+
+    touch_type: str
+    placement: str
+    utm: tuple[str, ...]
+
+
+_NOTHING_SEEN = Seen(CLICK, "", ("",) * len(UTM_NAMES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +53,8 @@ class Signpost:
     """Where one slug of one domain leads: `own` is the link's own target, `rules` what may decide otherwise.
 
     `hindered` is true when any of the rare conditions before a redirect has to be looked at: expiry, password,
-    takedown, switched off, clicks counted. Many are kept, so nothing is kept twice.
+    takedown, switched off, clicks counted. `seen` is what a click without a query tells. Many are
+    kept, so nothing is kept twice.
     """
 
     link_id: str
@@ -59,7 +73,7 @@ class Signpost:
     rules: Rules | None
     tracked: bool
     window_days: int
-    utm: tuple[str, ...]
+    seen: Seen
     tags: str
     strict: bool
     privacy_suppresses: bool
@@ -125,7 +139,7 @@ def compiled(tx: Tx, link: Link, workspace: Workspace, rule_list: RuleList) -> S
         rules=_rules(tx, link, workspace, rule_list) if rule_list.rules else None,
         tracked=bool(link.conversion_tracking) and "conversion_tracking" in surfaces,
         window_days=link.conversion_window_days or workspace.conversion_window_days,
-        utm=links.utm_of(link),
+        seen=_NOTHING_SEEN if link.utm == links.NO_UTM else Seen(CLICK, "", links.utm_of(link)),
         tags=sys.intern(link.tags),
         strict="strict" in (link.privacy, workspace.privacy),
         privacy_suppresses=bool(workspace.privacy_suppresses_token),

@@ -1,8 +1,8 @@
 """One statement for many rows, and one question about many keys: the same SQL text, made wider.
 
 Every call into an engine gives other threads their turn, which costs far more than the row itself. So a
-statement for one row is widened for 64 or 8 at once; the few widths keep the statement cache small. Texts
-come from this program alone; values are always bound.
+statement for one row is widened for up to 256 at once: two or three statements take a batch of any size, and
+the few widths keep the statement cache small. Texts come from this program alone; values are always bound.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
-WIDTHS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+WIDTHS = (256, 128, *range(64, 8, -8), *range(8, 0, -1))
 # What a driver keeps prepared is bounded by the length of the text: 16 KiB for apsw. A longer statement would be
 # prepared each time, which costs more than its rows.
 _VARIABLES_MAX = 5_000
