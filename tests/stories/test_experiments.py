@@ -106,6 +106,11 @@ def test_a_running_experiment_cannot_be_lost_or_rewritten(shop: Workspace) -> No
     rules[0]["variants"][0]["destination"] = HERE
     assert put(shop, link, rules).json()["code"] == "experiment_started"
     assert say(shop, link, found["id"], "stop").status_code == 200
+    over = shop.get(f"/api/v1/links/{link['id']}/rules").json()["rules"]
+    assert saved(shop, link, *over)["rules"] == over
+    over[0]["variants"][0]["weight"], over[0]["variants"][1]["weight"] = 60, 40
+    refused = put(shop, link, over).json()
+    assert (refused["code"], refused["state"]) == ("experiment_state", "stopped")
     assert put(shop, link, []).status_code == 200
     assert state(shop, link, found["id"]) == "stopped"
     again = experiment(50, 50)

@@ -140,7 +140,8 @@ def applied(
     """The rules of the list as it will be.
 
     `taken` are the keys of variants that the link has or had. Raises Refused: validation_failed
-    for ids, destination_invalid where the link's UTM parameters do not fit, experiment_started.
+    for ids, destination_invalid where the link's UTM parameters do not fit, experiment_started, and experiment_state
+    where one that is history would change.
     """
     known = {rule.rule_id: rule for rule in before.rules}
     seen: set[str] = set()
@@ -174,7 +175,10 @@ def _experiment(draft: ExperimentDraft, experiment: Experiment, keys: set[str]) 
         keys.add(key)
         variants.append(Variant(key, variant.name, variant.weight, variant.destination))
     conditions = json.dumps(draft.when.stored(), ensure_ascii=False)
-    return experiments.with_variants(experiment._replace(name=draft.name, conditions=conditions), variants)
+    changed = experiments.with_variants(experiment._replace(name=draft.name, conditions=conditions), variants)
+    if experiment.state == "stopped" and changed != experiment:
+        raise Refused("experiment_state", state=experiment.state)
+    return changed
 
 
 def _new_key(keys: set[str]) -> str:

@@ -134,13 +134,13 @@ CALLS: dict[tuple[str, str], Call] = {
     ("PUT", "/api/v1/links/{link_id}/rules"): Call(
         "Rules", "Replace a link's rules", "links:write", _RULES,
         ("link_not_found", *_CONCURRENCY, *_DESTINATION, "experiment_running", "experiment_started",
-         "variant_key_taken", "quota_exceeded"),
+         "experiment_state", "variant_key_taken", "quota_exceeded"),
         routing.NEW_RULES, {**_THE_LINK, "If-Match": '"1"'},
     ),
     ("POST", "/api/v1/links/{link_id}/simulate"): Call(
         "Rules", "Simulate a visit", "links:read",
         {200: _is("Simulated", "Where the visitor is sent, and why.", routing.SIMULATION)},
-        ("link_not_found", *_DESTINATION, "experiment_started"), routing.VISIT, _THE_LINK,
+        ("link_not_found", *_DESTINATION, "experiment_started", "experiment_state"), routing.VISIT, _THE_LINK,
     ),
     ("GET", "/api/v1/links/{link_id}/experiments"): Call(
         "Rules", "List a link's experiments", "links:read",
