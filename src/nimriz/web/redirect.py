@@ -15,12 +15,12 @@ from nimriz.base.ids import to_text, uuid7_bytes
 from nimriz.base.tokens import Keyring
 from nimriz.core.clicks import Click
 from nimriz.core.crawlers import is_declared_crawler
-from nimriz.core.departures import Seen, location, read_query, why_no_token
+from nimriz.core.departures import location, read_query, why_no_token
 from nimriz.core.domains import Domain
 from nimriz.core.logbook import Arrival
 from nimriz.core.referrers import host_of
 from nimriz.core.routing import decide
-from nimriz.core.signposts import Signpost
+from nimriz.core.signposts import Seen, Signpost
 from nimriz.core.slugs import is_slug
 from nimriz.core.targets import Target
 from nimriz.store.db import StoreError
