@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections import OrderedDict
 from collections.abc import Iterator
 from hashlib import blake2b
 from typing import NamedTuple
@@ -60,7 +61,8 @@ class Bursts:
 
     def __init__(self) -> None:
         self._key = os.urandom(16)
-        self._groups: dict[bytes, tuple[_Seen, ...]] = {}
+        # No plain dict, which is slow to find its first key once many were taken from its front.
+        self._groups: OrderedDict[bytes, tuple[_Seen, ...]] = OrderedDict()
 
     def see(self, click: Sighting) -> list[Corrected]:
         """The clicks of which this one shows that they are part of a burst; each is told of once a group."""

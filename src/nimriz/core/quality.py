@@ -7,6 +7,7 @@ been one. A click that brought a conversion is a person's, whatever it looked li
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Literal, NamedTuple
 
 Quality = Literal["human", "suspect", "bot"]
@@ -90,24 +91,26 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        # Each visitor's last clicks. Who clicked last stands last.
-        self._last: dict[bytes, tuple[_Seen, ...]] = {}
+        # Each visitor's last clicks. Who clicked last stands last. No plain dict: to find its first key it walks past
+        # every one that was taken from its front before.
+        self._last: OrderedDict[bytes, tuple[_Seen, ...]] = OrderedDict()
         self._earlier: list[Corrected] = []
 
     def judge(self, visitor: bytes, link_id: str, clicked_at_ms: int, click_seq: int) -> Judged:
         """What a visitor's last clicks say of this one. The hash tells workspaces apart."""
-        last = self._last.pop(visitor, ())
-        recent = last
+        last = recent = self._last.get(visitor, ())
         # Clicks that seem to come later are older: the clock was put back.
         if last and not (last[-1][0] <= clicked_at_ms <= last[0][0] + SPEED_MS):
             recent = tuple(seen for seen in last if 0 <= clicked_at_ms - seen[0] <= SPEED_MS)
-        if not last and len(self._last) >= VISITORS_MAX:
-            del self._last[next(iter(self._last))]
         judged = _pace_of(recent, link_id, clicked_at_ms) if recent else HUMAN
         if judged is _SCANNER or judged is _FAST:
             recent = self._tell(recent, clicked_at_ms, judged)
         own_seq = click_seq if judged is HUMAN else 0
         self._last[visitor] = (*recent[1 - FAST_CLICKS :], (clicked_at_ms, link_id, own_seq))
+        if last:
+            self._last.move_to_end(visitor)
+        elif len(self._last) > VISITORS_MAX:
+            self._last.popitem(last=False)
         return judged
 
     def _tell(self, recent: tuple[_Seen, ...], seen_at_ms: int, judged: Judged) -> tuple[_Seen, ...]:
@@ -127,9 +130,7 @@ class Pace:
 
 
 def _pace_of(recent: tuple[_Seen, ...], link_id: str, clicked_at_ms: int) -> Judged:
-    links = {seen[1] for seen in recent}
-    links.add(link_id)
-    if len(links) >= SCANNED_LINKS:
+    if len(recent) >= SCANNED_LINKS - 1 and len({link_id, *[link for _, link, _ in recent]}) >= SCANNED_LINKS:
         return _SCANNER
     if len(recent) >= FAST_CLICKS - 1:
         return _FAST

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
@@ -53,7 +54,8 @@ class Shelf(Generic[Key, Value]):
     """
 
     def __init__(self, count_max: int, weight_max: int = 0, weigh: Callable[[Value], int] | None = None) -> None:
-        self._items: dict[Key, Value] = {}
+        # No plain dict: to find its first key it walks past every one that was taken from its front before.
+        self._items: OrderedDict[Key, Value] = OrderedDict()
         self._count_max = count_max
         self._weight_max = weight_max
         self._weigh = weigh
