@@ -40,6 +40,7 @@ bench: preflight-bench $(RUNTIME) ## redirects, conversions and links a second, 
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/redirect
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/routing
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/conversions
+	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/neighbours
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/management
 
 reference: preflight-reference $(RUNTIME) ## write docs/reference/api.md from the code

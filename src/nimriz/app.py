@@ -133,7 +133,8 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
         stack.push_async_callback(batcher.close)
         used: set[str] = set()
         for chore in (
-            chores.tidy(installation, logs.own, recorder, counters, used),
+            chores.judge(recorder, counters),
+            chores.tidy(installation, logs.own, counters, used),
             chores.forget(installation, logs.all, counters),
             chores.prove(installation, counters),
             chores.erase(installation),

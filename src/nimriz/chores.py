@@ -28,6 +28,8 @@ SELDOM_S = 600.0
 ERASING_S = 10.0
 # While much waits to be sealed and the process is busy otherwise, it may take one part in forty of the time; else half.
 SEALING_PARTS = 40
+# While much waits to be judged again, it may take one part in ten.
+JUDGING_PARTS = 9
 BUSY_SHARE = 0.25
 
 Result = TypeVar("Result")
@@ -43,14 +45,20 @@ async def watch_files(places: Places, networks: Networks, days: DayKeys, now_ms:
         await _do("networks", networks.refresh)
 
 
-async def tidy(
-    installation: Installation, click_log: Database, recorder: Recorder, counters: Counters, used: set[str]
-) -> None:
-    """The docket, the last use of secrets, and the clicks of this process that converted."""
+async def judge(recorder: Recorder, counters: Counters) -> None:
+    """The docket. What takes long waits in proportion, so that a heavy order leaves the core to everybody else."""
+    while True:
+        await asyncio.sleep(EVERY_S)
+        started_s = time.monotonic()
+        await _do("docket", partial(_work_off, recorder, counters))
+        await asyncio.sleep((time.monotonic() - started_s) * JUDGING_PARTS)
+
+
+async def tidy(installation: Installation, click_log: Database, counters: Counters, used: set[str]) -> None:
+    """The last use of secrets, and the clicks of this process that converted."""
     while True:
         await asyncio.sleep(EVERY_S)
         now_ms = installation.clock.now_ms()
-        await _do("docket", partial(_work_off, recorder, counters))
         await _do("used_secrets", partial(_mark_used, installation, used, now_ms))
         await _do("converted_clicks", partial(_mark_converted, installation, click_log, counters, now_ms))
 

@@ -19,6 +19,7 @@ _ENTER = by_mode(
     "insert into @docket (workspace_id, subject, subject_id, from_ms, after_event_id, entered_at_ms) "
     "values (:workspace_id, :subject, :subject_id, :from_ms, '', :now_ms) "
     "on conflict (workspace_id, subject, subject_id) do update set after_event_id = '', "
+    "entered_at_ms = @docket.entered_at_ms + 1, "
     "from_ms = case when excluded.from_ms < @docket.from_ms then excluded.from_ms else @docket.from_ms end"
 )
 _ENTRY = "workspace_id = :workspace_id and subject = :subject and subject_id = :subject_id"
@@ -32,7 +33,8 @@ _DROP_PERSONS = by_mode(
     "delete from @docket where workspace_id = :workspace_id and subject = 'person' and subject_id in (:keys) "
     "returning subject_id"
 )
-_LEAVE = by_mode(f"delete from @docket where {_ENTRY}")
+_ENTERED = by_mode(f"select entered_at_ms from @docket where {_ENTRY}")
+_LEAVE = by_mode(f"delete from @docket where {_ENTRY} and (:entered = 0 or entered_at_ms = :entered)")
 
 
 class Entry(NamedTuple):
@@ -44,7 +46,7 @@ class Entry(NamedTuple):
 
 
 def enter(tx: Tx, mode: Mode, entry: Entry, from_ms: int, now_ms: int) -> None:
-    """Enter a subject; one that waits already waits from the earlier event time on."""
+    """Enter a subject; one that waits already waits from the earlier event time on, and is known to be asked anew."""
     tx.run(_ENTER[mode], {**entry._asdict(), "from_ms": from_ms, "now_ms": now_ms})
 
 
@@ -65,9 +67,15 @@ def move_on(tx: Tx, mode: Mode, entry: Entry, after: tuple[int, str]) -> None:
     tx.run(_MOVE_ON[mode], params)
 
 
-def leave(tx: Tx, mode: Mode, entry: Entry) -> None:
-    """The subject has been heard."""
-    tx.run(_LEAVE[mode], entry._asdict())
+def entered(tx: Tx, mode: Mode, entry: Entry) -> int | None:
+    """When a subject was entered; another number each time it is entered again. None when it does not wait."""
+    row = tx.one(_ENTERED[mode], entry._asdict())
+    return None if row is None else int(row[0])
+
+
+def leave(tx: Tx, mode: Mode, entry: Entry, entered: int = 0) -> None:
+    """The subject has been heard; with `entered`, only if it was not entered again since."""
+    tx.run(_LEAVE[mode], {**entry._asdict(), "entered": entered})
 
 
 def drop_persons(tx: Tx, mode: Mode, workspace_id: str, person_ids: Sequence[str]) -> None:

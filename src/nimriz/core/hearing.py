@@ -8,8 +8,8 @@ are functions of the set of outcomes. A Hearing finds who is concerned, asks `at
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeGuard
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeGuard
 
 from nimriz.core import attribution, docket, settlement
 from nimriz.core.attribution import RELATED_INVALID, RELATED_PENDING, Click, TokenReader, Verdict
@@ -24,8 +24,21 @@ from nimriz.store.db import Tx
 # The sales that settle together: (order id, currency), or ('', event id) for a sale without order id.
 Order = tuple[str, str]
 
+# An order that very many name: mode, workspace, and its order id, or the event id of a sale without one.
+Crowd = tuple[Mode, str, str]
+CROWDED_MAX = 10_000
+
 NO_CLICKS: Mapping[str, Click | str] = {}
 _NOT_ASKED = Step("identity", "identity_not_asked", {})
+
+
+class Seen(NamedTuple):
+    """What a hearing's result hangs on: events, orders by their ids, and persons; and whether it changes a verdict."""
+
+    events: set[str]
+    orders: set[str]
+    persons: set[str]
+    verdicts_changed: bool
 
 
 class Hearing:
@@ -40,24 +53,36 @@ class Hearing:
         now_ms: int,
         budget: int,
         clicks: Mapping[str, Click | str] = NO_CLICKS,
+        crowd_max: int = 0,
+        crowded: set[Crowd] | None = None,
+        breathe: Callable[[], None] = lambda: None,
     ) -> None:
+        """`budget` bounds how many events are judged, `crowd_max` (0: the same) how many may name one event or order.
+
+        `crowded` remembers, beyond this hearing, orders that more name than that: they are not even read. `breathe` is
+        called again and again in what may take long.
+        """
         self._tx, self._mode, self._workspace_id, self._now_ms = tx, mode, workspace_id, now_ms
         self._reader = reader
         self._budget = budget
         # What tokens have been opened already, by event id.
         self._clicks = clicks
-        self._relations = Relations(tx, mode, workspace_id, budget + 1)
+        self._crowd_max = crowd_max or budget
+        self._breathe = breathe
+        self._crowded: set[Crowd] = set() if crowded is None else crowded
+        self._relations = Relations(tx, mode, workspace_id, self._crowd_max + 1)
         self._new: set[str] = set()
         self._stood: dict[str, Verdict | None] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._settlements: dict[str, Settlement] = {}
         # The orders to settle, each with an event that asked for it.
         self._orders: dict[Order, str] = {}
+        self._heard: dict[str, Outcome] = {}
 
     def hear(self, new: Sequence[Outcome], again: Iterable[Outcome] = ()) -> None:
         """Judge outcomes just appended, and those to be judged `again`, and all that they concern."""
         if new:
-            self._relations.read_around(new)
+            self._relations.read_around(new, lambda order_id: self._crowd(order_id) in self._crowded)
         self._new = {outcome.event_id for outcome in new}
         queue: deque[Outcome] = deque(new)
         for outcome in new:
@@ -91,6 +116,21 @@ class Hearing:
         )
         return None if stands == NO_MONEY else stands
 
+    def seen(self) -> Seen:
+        """What the result hangs on, after it was heard."""
+        heard = self._heard.values()
+        settling = [outcome for order in self._orders for outcome in self._parties(order)[0]]
+        events = {*self._heard, *self._settlements, *(outcome.event_id for outcome in settling)}
+        orders = (
+            {order[0] for order in self._orders} | {o.order_id for o in heard} | {o.related_order_id for o in heard}
+        )
+        return Seen(
+            (events | {outcome.related_event_id for outcome in heard}) - {""},
+            orders - {""},
+            {outcome.person_id for outcome in heard} - {""},
+            any(verdict != self._standing(event_id) for event_id, verdict in self._verdicts.items()),
+        )
+
     def _concerned(self, outcome: Outcome) -> list[Outcome]:
         """Whom it concerns that an outcome is there, whatever its verdict."""
         concerned = self._dependents(outcome)
@@ -106,7 +146,7 @@ class Hearing:
         dependents = self._relations.named_by(outcome.event_id)
         if outcome.event_name == "sale" and outcome.order_id:
             dependents = dependents + self._relations.named_by_order(outcome.order_id)
-        if len(dependents) > self._budget:
+        if len(dependents) > self._crowd_max:
             self._postpone("event", outcome.event_id)
             return []
         return dependents
@@ -121,13 +161,12 @@ class Hearing:
         return self._stood[event_id]
 
     def _judge_all(self, queue: deque[Outcome]) -> None:
-        heard: dict[str, None] = {}
         while queue:
             outcome = queue.popleft()
-            if outcome.event_id not in heard and len(heard) >= self._budget:
+            if outcome.event_id not in self._heard and len(self._heard) >= self._budget:
                 self._postpone("event", outcome.event_id)
                 continue
-            heard[outcome.event_id] = None
+            self._heard[outcome.event_id] = outcome
             before = self._verdicts.get(outcome.event_id) or self._standing(outcome.event_id)
             after = self._judge(outcome)
             self._touch_orders(outcome)
@@ -239,18 +278,17 @@ class Hearing:
     def _settle_all(self) -> None:
         for order, asked_by in self._orders.items():
             self._settle(order, asked_by)
-        changed = [
-            (event_id, new)
-            for event_id, new in self._settlements.items()
-            if new != (settlement.standing(self._tx, self._mode, self._workspace_id, event_id) or NO_MONEY)
-        ]
+        stand = settlement.standing_each(self._tx, self._mode, self._workspace_id, list(self._settlements))
+        changed = [(e, new) for e, new in self._settlements.items() if new != stand.get(e, NO_MONEY)]
         settlement.append(self._tx, self._mode, self._workspace_id, changed, self._now_ms)
 
     def _settle(self, order: Order, asked_by: str) -> None:
-        sale_events, naming = self._parties(order)
-        if not naming:
+        known = self._crowd(order[0] or order[1]) in self._crowded
+        sale_events, naming = ([], []) if known else self._parties(order)
+        if not (known or naming):
             return
-        if self._too_many(naming):
+        if known or self._too_many(naming):
+            self._remember_crowd(order)
             self._postpone("event", asked_by)
             self._settlements.update(self._pending_in(order))
             return
@@ -258,6 +296,16 @@ class Hearing:
         self._settlements.update(replayed.settlements)
         sale_ids = [sale.event_id for sale in sale_events]
         settlement.move(self._tx, self._mode, self._workspace_id, sale_ids, replayed.moved, self._now_ms)
+
+    def _crowd(self, order_id: str) -> Crowd:
+        return self._mode, self._workspace_id, order_id
+
+    def _remember_crowd(self, order: Order) -> None:
+        # The live ledger only grows; that of test events may be emptied.
+        if self._mode == "live":
+            if len(self._crowded) >= CROWDED_MAX:
+                self._crowded.clear()
+            self._crowded.add(self._crowd(order[0] or order[1]))
 
     def _parties(self, order: Order) -> tuple[list[Outcome], list[Outcome]]:
         """The sale events of an order, and who names the order or one of them."""
@@ -277,18 +325,19 @@ class Hearing:
     def _too_many(self, naming: Sequence[Outcome]) -> bool:
         reversals = [outcome for outcome in naming if outcome.event_name == "reversal"]
         most = max(len(naming), *(len(self._relations.named_by(o.event_id)) for o in reversals), 0)
-        return most > self._budget
+        return most > self._crowd_max
 
     def _replay(self, order: Order, sale_events: Sequence[Outcome], naming: Sequence[Outcome]) -> Replayed:
         relations = self._relations
         follow_ons: dict[str, tuple[Outcome, Outcome]] = {}
         for follow_on in naming:
+            self._breathe()
             named = relations.named(follow_on) if follow_on.is_follow_on else Unnamed.INVALID
             if _settles_with(named, follow_on) and _order(named) == order:
                 follow_ons[follow_on.event_id] = (follow_on, named)
         reinstating = relations.reinstating(pair[0] for pair in follow_ons.values() if pair[0].event_name == "reversal")
         sales = [sale for sale in sale_events if relations.reinstated(sale) is None]
-        return settlement.replay(sales, follow_ons, reinstating)
+        return settlement.replay(sales, follow_ons, reinstating, self._breathe)
 
     def _pending_in(self, order: Order) -> dict[str, Settlement]:
         """What is new in an order that is left to the background is pending until then."""

@@ -16,7 +16,7 @@ from nimriz.core import attribution, decisions, ledger, persons
 from nimriz.core.attribution import Click, TokenReader, Verdict
 from nimriz.core.claim import Claim
 from nimriz.core.claims import differences
-from nimriz.core.hearing import Hearing
+from nimriz.core.hearing import Crowd, Hearing
 from nimriz.core.ledger import Outcome
 from nimriz.core.mode import Mode
 from nimriz.core.persons import Person, Readable
@@ -62,6 +62,7 @@ class Intake:
     reader: TokenReader
     now_ms: int
     rejudge_max: int
+    crowded: set[Crowd] = field(default_factory=set)
     _stored: dict[str, Outcome] = field(default_factory=dict)
     _new: dict[str, Authentic] = field(default_factory=dict)
     _outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -76,7 +77,10 @@ class Intake:
         refused = self._sift(batch)
         self._append()
         budget = self.rejudge_max * max(1, len(self._new))
-        hearing = Hearing(self.tx, self.mode, self.workspace_id, self.reader, self.now_ms, budget, self._clicks)
+        hearing = Hearing(
+            self.tx, self.mode, self.workspace_id, self.reader, self.now_ms, budget, self._clicks,
+            self.rejudge_max + len(self._new), self.crowded,
+        )  # fmt: skip
         again = self._tie(hearing)
         hearing.hear(list(self._outcomes.values()), again)
         return [refused.get(n) or self._answer(hearing, authentic) for n, authentic in enumerate(batch)]

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from nimriz.core import docket, ledger
+from nimriz.core import docket, ledger, rehearing
 from nimriz.core.attribution import TokenReader
 from nimriz.core.docket import Entry
-from nimriz.core.hearing import Hearing
+from nimriz.core.hearing import Crowd, Hearing
 from nimriz.core.intake import Answer, Authentic, Intake
 from nimriz.core.mode import Mode
 from nimriz.core.vault import Vault
@@ -36,6 +36,7 @@ class Recorder:
         self._reader = reader
         self._now_ms = now_ms
         self._rejudge_max = rejudge_max
+        self._crowded: set[Crowd] = set()
         self.failing = False
 
     def commit(self, units: Sequence[Sequence[Authentic]]) -> list[list[Answer] | Exception]:
@@ -73,7 +74,7 @@ class Recorder:
             groups.setdefault((authentic.workspace_id, authentic.mode), []).append(number)
         answers: dict[int, Answer] = {}
         for (workspace_id, mode), numbers in groups.items():
-            intake = Intake(tx, mode, workspace_id, self._vault, self._reader, now_ms, self._rejudge_max)
+            intake = Intake(tx, mode, workspace_id, self._vault, self._reader, now_ms, self._rejudge_max, self._crowded)
             answers.update(zip(numbers, intake.record([batch[n] for n in numbers]), strict=True))
         return [answers[number] for number in range(len(batch))]
 
@@ -88,8 +89,19 @@ class Recorder:
                 while self._database.write(partial(self._hear_person, mode=mode, entry=entry)):
                     pass
         for waiting in events.values():
-            self._database.write(partial(self._hear_events, mode=mode, entries=waiting))
+            # The test ledger may be emptied at any moment, so that nothing is prepared for it.
+            if mode == "test" or not self._hear_apart(mode, waiting):
+                self._database.write(partial(self._hear_events, mode=mode, entries=waiting))
         return len(entries)
+
+    def _hear_apart(self, mode: Mode, entries: Sequence[Entry]) -> bool:
+        """Hear on a snapshot, so that nobody waits; False when it cannot be written any more."""
+        reheard = self._database.read(
+            lambda tx: rehearing.prepare(
+                tx, mode, entries, lambda snapshot: self._hearing(snapshot, mode, entries[0], rehearing.Breath())
+            )
+        )
+        return self._database.write(lambda tx: rehearing.perform(tx, mode, reheard))
 
     def _hear_events(self, tx: Tx, mode: Mode, entries: Sequence[Entry]) -> None:
         self._hearing(tx, mode, entries[0]).hear_again([entry.subject_id for entry in entries])
@@ -109,8 +121,8 @@ class Recorder:
         docket.move_on(tx, mode, entry, outcomes[-1].turn)
         return True
 
-    def _hearing(self, tx: Tx, mode: Mode, entry: Entry) -> Hearing:
-        return Hearing(tx, mode, entry.workspace_id, self._reader, self._now_ms(), _UNBOUNDED)
+    def _hearing(self, tx: Tx, mode: Mode, entry: Entry, breathe: Callable[[], None] = lambda: None) -> Hearing:
+        return Hearing(tx, mode, entry.workspace_id, self._reader, self._now_ms(), _UNBOUNDED, breathe=breathe)
 
 
 class _RolledBack(Exception):

@@ -6,7 +6,7 @@ event or by order; a sale that names a reversal reinstates it and is no sale.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 
 from nimriz.core import ledger
@@ -35,8 +35,8 @@ class Relations:
         self._naming_order: dict[str, list[Outcome]] = {}
         self._order_sales: dict[str, list[Outcome]] = {}
 
-    def read_around(self, new: Sequence[Outcome]) -> None:
-        """Read at once what will be asked about outcomes just appended."""
+    def read_around(self, new: Sequence[Outcome], is_crowded: Callable[[str], bool]) -> None:
+        """Read at once what will be asked about outcomes just appended, but not who names a crowded order."""
         for outcome in new:
             self._outcomes[outcome.event_id] = outcome
         self._read_named_by([outcome.event_id for outcome in new])
@@ -45,7 +45,8 @@ class Relations:
             self._outcomes[found.event_id] = found
         orders = {o.order_id for o in new if o.order_id and o.event_name == "sale"}
         orders |= {o.related_order_id for o in new if o.is_follow_on and o.related_order_id}
-        self._read_orders(list(orders))
+        self._read_sales(list(orders))
+        self._read_named_by_orders([order_id for order_id in orders if not is_crowded(order_id)])
 
     def _read_named_by(self, event_ids: Sequence[str]) -> None:
         naming = ledger.naming_events(self._tx, self._mode, self._workspace_id, event_ids, self._limit)
@@ -54,11 +55,13 @@ class Relations:
             for outcome in naming:
                 self._naming_event[outcome.related_event_id].append(outcome)
 
-    def _read_orders(self, order_ids: Sequence[str]) -> None:
+    def _read_sales(self, order_ids: Sequence[str]) -> None:
         sales = ledger.sales_of_orders(self._tx, self._mode, self._workspace_id, order_ids)
         self._order_sales.update((order_id, []) for order_id in order_ids)
         for sale in sorted(sales, key=lambda sale: sale.turn):
             self._order_sales[sale.order_id].append(sale)
+
+    def _read_named_by_orders(self, order_ids: Sequence[str]) -> None:
         naming = ledger.naming_orders(self._tx, self._mode, self._workspace_id, order_ids, self._limit)
         if len(naming) < self._limit or len(order_ids) == 1:
             self._naming_order.update((order_id, []) for order_id in order_ids)
@@ -80,7 +83,7 @@ class Relations:
     def named_by_order(self, order_id: str) -> list[Outcome]:
         """The follow-ons that name this order, and no event."""
         if order_id not in self._naming_order:
-            self._read_orders([order_id])
+            self._read_named_by_orders([order_id])
         return self._naming_order[order_id]
 
     def reinstating(self, reversals: Iterable[Outcome]) -> list[Outcome]:
@@ -98,7 +101,7 @@ class Relations:
     def sale_events_of(self, order_id: str) -> list[Outcome]:
         """The order's sale events in every currency, earliest first, those that reinstate included."""
         if order_id not in self._order_sales:
-            self._read_orders([order_id])
+            self._read_sales([order_id])
         return self._order_sales[order_id]
 
     def sales_of(self, order_id: str) -> list[Outcome]:

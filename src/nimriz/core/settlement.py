@@ -6,7 +6,7 @@ a pure function of one order's outcomes; the rest keeps what it says, by appendi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -39,12 +39,15 @@ class Replayed:
 
 
 def replay(
-    sales: Sequence[Outcome], follow_ons: Mapping[str, tuple[Outcome, Outcome]], reinstatements: Sequence[Outcome]
+    sales: Sequence[Outcome],
+    follow_ons: Mapping[str, tuple[Outcome, Outcome]],
+    reinstatements: Sequence[Outcome],
+    breathe: Callable[[], None] = lambda: None,
 ) -> Replayed:
     """Apply the follow-ons of one order, and the sales that reinstate them, each at its turn.
 
     `sales` are the order's sales, earliest first. `follow_ons` maps an event id to (follow-on, the sale
-    that it names). `reinstatements` name a reversal among the follow-ons.
+    that it names). `reinstatements` name a reversal among the follow-ons. `breathe` is called at each turn.
     """
     left = {sale.event_id: sale.value_minor or 0 for sale in sales}
     order_left = sum(left.values())
@@ -61,6 +64,7 @@ def replay(
         return outcome.turn, 0, outcome.turn
 
     for outcome in sorted([*(pair[0] for pair in follow_ons.values()), *reinstatements], key=turn):
+        breathe()
         if outcome.is_follow_on:
             parts, wanted = _take(outcome, follow_ons[outcome.event_id][1], sales, left)
         else:
@@ -155,6 +159,11 @@ _NEWEST = by_mode(
     f"select {_SETTLEMENT} from @settlements where workspace_id = :workspace_id and event_id = :event_id "
     "order by seq desc limit 1"
 )
+_NEWEST_OF_EACH = by_mode(
+    f"select event_id, {_SETTLEMENT} from @settlements as s where workspace_id = :workspace_id and event_id in (:keys) "
+    "and seq = (select max(t.seq) from @settlements as t where t.workspace_id = s.workspace_id "
+    "and t.event_id = s.event_id)"
+)
 _ALL = by_mode(
     f"select judged_at_ms, {_SETTLEMENT} from @settlements where workspace_id = :workspace_id "
     "and event_id = :event_id order by seq desc limit :limit_count"
@@ -181,6 +190,12 @@ def standing(tx: Tx, mode: Mode, workspace_id: str, event_id: str) -> Settlement
     """The newest settlement of a follow-on."""
     row = tx.one(_NEWEST[mode], {"workspace_id": workspace_id, "event_id": event_id})
     return None if row is None else _settlement(row)
+
+
+def standing_each(tx: Tx, mode: Mode, workspace_id: str, event_ids: Sequence[str]) -> dict[str, Settlement]:
+    """The newest settlement of each of these follow-ons that has one."""
+    rows = tx.each(_NEWEST_OF_EACH[mode], event_ids, {"workspace_id": workspace_id})
+    return {str(row[0]): _settlement(row[1:]) for row in rows}
 
 
 def history(tx: Tx, mode: Mode, workspace_id: str, event_id: str, limit: int) -> list[tuple[int, Settlement]]:
