@@ -10,7 +10,7 @@ from pathlib import Path
 from nimriz.base.clock import Clock
 from nimriz.base.tokens import Keyring
 from nimriz.config import Settings
-from nimriz.core import domains, seals, signet, vault
+from nimriz.core import domains, exports, seals, signet, vault
 from nimriz.core.domains import Hosts, hosts_of
 from nimriz.core.erasures import Eraser
 from nimriz.core.signet import Signet
@@ -37,7 +37,10 @@ class Installation:
     @property
     def eraser(self) -> Eraser:
         """What forgets persons."""
-        return Eraser(self.records, self.vault, self.signet, self.settings.erasures_path)
+        settings = self.settings
+        return Eraser(
+            self.records, self.vault, self.signet, settings.erasures_path, settings.data_dir / exports.FOLDER
+        )  # fmt: skip
 
     def close(self) -> None:
         """Close the records."""

@@ -17,7 +17,7 @@ from granian.http import HTTP1Settings
 from granian.server import Server
 from granian.server.common import AbstractServer
 
-from nimriz.analytics.watch import Options, watch
+from nimriz.analytics.watch import Options, keep, watch
 from nimriz.config import Settings
 from nimriz.net import port_is_free
 from nimriz.parent import announce_parent
@@ -47,6 +47,7 @@ def serve(settings: Settings, greeting: str) -> None:
                 settings.clock_offset_s,
             )
         )
+        keep("nimriz.exporting")
         print(greeting, file=sys.stderr, flush=True)
         listener("nimriz.app:application", settings, factory=True).serve()
 

@@ -37,7 +37,7 @@ class Place:
         self.ledger, self.folder = ledger, folder
         self.sealed: Sealing = begin(ledger.database)
         key = ledger.database.read(lambda tx: signet.load(tx, VAULT))
-        self.eraser = Eraser(ledger.database, VAULT, key, folder / "journal")
+        self.eraser = Eraser(ledger.database, VAULT, key, folder / "journal", folder / "exports")
 
     def held(self, remains: list[bytes]) -> list[str]:
         """The files, logs included, that hold any of these bytes."""

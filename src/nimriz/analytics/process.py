@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from nimriz.analytics import answers, sources, wire
+from nimriz.analytics import answers, copying, sources, wire
 from nimriz.analytics.duck import Damaged, Store
 from nimriz.analytics.projector import Projector
 from nimriz.analytics.watch import Options
@@ -130,6 +130,9 @@ class Office:
                 while (request := wire.receive(connection)) is not None:
                     if request["ask"] == "rebuild":
                         self._answer_rebuild(connection)
+                    elif request["ask"] == "copy":
+                        fresh_ms = self.wait_for_round(float(request["wait_s"]))
+                        connection.sendall(wire.packed(copying.answer(self.store, connection, request, fresh_ms)))
                     else:
                         connection.sendall(wire.packed(self._answered(request)))
             except (OSError, ValueError):

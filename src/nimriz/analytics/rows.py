@@ -18,10 +18,19 @@ _NAME = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 
 
 class Rows:
-    """One connection with a transaction, or with a snapshot, on it."""
+    """One connection with a transaction, or with a snapshot, on it. `expected`: how many rows a long statement has."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self.expected = 0
+
+    def progress(self) -> float:
+        """How many percent of what runs are done, or less than 0: asked from another thread."""
+        return float(self._connection.query_progress())
+
+    def interrupt(self) -> None:
+        """Stop what runs: from another thread."""
+        self._connection.interrupt()
 
     def all(self, sql: str, params: Mapping[str, Any] | None = None) -> list[Row]:
         """Every row of a query; `:name` stands for a value."""

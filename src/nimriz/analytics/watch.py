@@ -23,12 +23,17 @@ class Options(NamedTuple):
 
 def watch(options: Options) -> None:
     """Start the process and keep one running, from a thread that ends with this process."""
-    threading.Thread(target=_keep, args=(options,), name="analytics-watch", daemon=True).start()
+    keep("nimriz.analytics", json.dumps(options._asdict()))
 
 
-def _keep(options: Options) -> None:
+def keep(module: str, *arguments: str) -> None:
+    """The same for any module that is a program."""
+    command = [sys.executable, "-m", module, *arguments]
+    threading.Thread(target=_keep, args=(command,), name=f"{module}-watch", daemon=True).start()
+
+
+def _keep(command: list[str]) -> None:
     # It dies with the thread that started it, which is this one and lasts as long as the process.
-    command = [sys.executable, "-m", "nimriz.analytics", json.dumps(options._asdict())]
     pause = threading.Event()
     while True:
         subprocess.Popen(command, stdin=subprocess.DEVNULL, env=os.environ).wait()

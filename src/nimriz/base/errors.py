@@ -72,6 +72,8 @@ CODES: dict[str, Code] = {
     "signing_secret_not_found": Code(
         404, "Signing secret not found", "No live signing secret of this workspace has this id."
     ),
+    "export_not_found": Code(404, "Export not found", "No export of this workspace has this id."),
+    "export_not_ready": Code(409, "Export not ready", "This export has no file, or none yet: its `status` says why."),
     "domain_not_found": Code(404, "Domain not found", "No domain of this workspace has this id."),
     "domain_taken": Code(
         409, "Domain taken", "Your workspace has this name already, or it belongs to the installation."

@@ -93,6 +93,7 @@ _PAGE = (
 )
 _OF_LINK = "select seq from clicks where link_id = :link_id limit :few_max + 1"
 _THESE = f"{_TOLD} where clicks.seq in (:keys)"
+_BY_ID = f"{_TOLD} where clicks.workspace_id = :workspace_id and clicks.click_id in (:keys)"
 _SCANNED_TO = f"select click_id from clicks where {_BETWEEN} order by click_id desc limit 1 offset :scanned_max"
 _LANDED = f"{_TOLD} where clicks.seq > :after_seq order by clicks.seq limit :limit_count"
 _CUSTOMERS = (
@@ -150,6 +151,15 @@ def _asked(found: list[Listed], params: dict[str, Any]) -> list[Listed]:
         and params["from_id"] <= click.click_id < params["before_id"]
         and click.quality not in (params["left_out"], params["left_out_too"])
     ]
+
+
+def find_many(logs: Iterable[Database], workspace_id: str, click_ids: Sequence[str]) -> dict[str, Listed]:
+    """Clicks of a workspace by their ids; those that are forgotten are left out."""
+    found: dict[str, Listed] = {}
+    for log in logs:
+        rows = log.read(lambda tx: tx.each(_BY_ID, click_ids, {"workspace_id": workspace_id}))
+        found |= {click.click_id: click for click in _listed(rows)}
+    return found
 
 
 def landed(tx: Tx, after_seq: int, limit: int) -> list[Listed]:

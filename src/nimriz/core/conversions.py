@@ -70,6 +70,75 @@ _PAGE = by_mode(
     "and (:event_id = '' or o.event_id = :event_id) "
     "order by o.event_time_ms desc, o.event_id desc limit :limit_count"
 )
+# What is new since a cursor, in the order in which the events were committed: an event that came, or stands otherwise.
+_SINCE = by_mode(
+    f"select o.seq, {_OUTCOME}, {_VERDICT} from @outcomes as o join @verdicts as v on v.seq = "
+    "(select max(w.seq) from @verdicts as w where w.workspace_id = o.workspace_id and w.event_id = o.event_id) "
+    "where o.workspace_id = :workspace_id and o.seq > :behind_seq and o.seq <= :upto_seq "
+    "and o.event_time_ms >= :from_ms and o.event_time_ms < :to_ms "
+    "and (:link_id = '' or v.link_id = :link_id) and (:event_name = '' or o.event_name = :event_name) "
+    "and (o.seq > :outcomes or v.seq > :verdicts "
+    "or exists (select 1 from @settlements as s where s.workspace_id = o.workspace_id and s.event_id = o.event_id "
+    "and s.seq > :settlements) "
+    "or exists (select 1 from @movements as m where m.workspace_id = o.workspace_id "
+    "and m.sale_event_id = o.event_id and m.seq > :movements)) "
+    "order by o.seq limit :limit_count"
+)
+_COUNT = by_mode(
+    "select count(*) from @outcomes where workspace_id = :workspace_id "
+    "and event_time_ms >= :from_ms and event_time_ms < :to_ms"
+)
+CURSORS = ("outcomes", "verdicts", "settlements", "movements")
+"""The tables whose newest numbers say how far the ledger was."""
+_NEWEST = by_mode(f"select {', '.join(f'(select coalesce(max(seq), 0) from @{name})' for name in CURSORS)}")
+
+
+class Since(NamedTuple):
+    """Events one after the other: `cursors` are those of the question, `behind_seq` where the page before ended."""
+
+    cursors: dict[str, int]
+    upto_seq: int
+    behind_seq: int
+    filters: Filters
+
+
+def newest(tx: Tx, mode: Mode) -> dict[str, int]:
+    """How far the ledger is, by table; what is committed later has greater numbers."""
+    row = tx.one(_NEWEST[mode]) or (0,) * len(CURSORS)
+    return dict(zip(CURSORS, map(int, row), strict=True))
+
+
+def count(tx: Tx, mode: Mode, workspace_id: str, filters: Filters) -> int:
+    """How many events a workspace has in a period, whatever else is filtered."""
+    params: Params = {"workspace_id": workspace_id, "from_ms": filters.from_ms, "to_ms": filters.to_ms}
+    row = tx.one(_COUNT[mode], params)
+    return 0 if row is None else int(row[0])
+
+
+def since(
+    tx: Tx, mode: Mode, vault: Vault | None, workspace_id: str, asked: Since, limit: int
+) -> tuple[list[Conversion], int]:
+    """At most `limit` events that came or changed after the cursors, and where to go on; 0 at the end.
+
+    Without a vault nothing of persons is read.
+    """
+    params: Params = {
+        "workspace_id": workspace_id,
+        "from_ms": asked.filters.from_ms,
+        "to_ms": asked.filters.to_ms,
+        "link_id": asked.filters.link_id,
+        "event_name": asked.filters.event_name,
+        "upto_seq": asked.upto_seq,
+        "behind_seq": asked.behind_seq,
+        "limit_count": limit,
+        **{name: asked.cursors.get(name, 0) for name in CURSORS},
+    }
+    rows = tx.all(_SINCE[mode], params)
+    end = len(Outcome._fields) + 1
+    found = [
+        _conversion(tx, mode, vault, Outcome._make(row[1:end]), Verdict._make(row[end:])) for row in rows
+    ]  # fmt: skip
+    return found, int(rows[-1][0]) if len(rows) == limit else 0
 
 
 def find(tx: Tx, mode: Mode, vault: Vault, workspace_id: str, event_id: str) -> Conversion | None:
@@ -103,8 +172,10 @@ def page(
     ]
 
 
-def _conversion(tx: Tx, mode: Mode, vault: Vault, outcome: Outcome, verdict: Verdict) -> Conversion:
-    readable = persons.read(tx, mode, vault, outcome.workspace_id, outcome.event_id, outcome.person_id)
+def _conversion(tx: Tx, mode: Mode, vault: Vault | None, outcome: Outcome, verdict: Verdict) -> Conversion:
+    readable = persons.NOTHING
+    if vault is not None:
+        readable = persons.read(tx, mode, vault, outcome.workspace_id, outcome.event_id, outcome.person_id)
     settled = None
     if outcome.is_follow_on:
         settled = settlement.standing(tx, mode, outcome.workspace_id, outcome.event_id)

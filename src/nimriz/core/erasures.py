@@ -17,7 +17,7 @@ from typing import NamedTuple
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_id
-from nimriz.core import docket, persons
+from nimriz.core import docket, exports, persons
 from nimriz.core.mode import MODES
 from nimriz.core.signet import Signet
 from nimriz.core.vault import Vault
@@ -66,12 +66,16 @@ _FINISH = (
 
 
 class Eraser(NamedTuple):
-    """What erasing needs. `journal` is the file beside the data that a restored backup is made to forget by."""
+    """What erasing needs. `journal` is the file beside the data that a restored backup is made to forget by.
+
+    `exports` is the folder of the files that were made for workspaces.
+    """
 
     records: Purgeable
     vault: Vault
     signet: Signet
     journal: Path
+    exports: Path
 
     def erase(self, workspace_id: str, external_id: str, now_ms: int, wait_s: float = WAIT_S) -> Erasure:
         """Forget whoever this external id stands for, in the live and in the test ledger.
@@ -97,10 +101,12 @@ class Eraser(NamedTuple):
         done = [self.records.write(partial(_repeat, erasure=e, person_ids=p)) for e, p in _read_journal(self.journal)]
         again = [remains for remains in done if remains is not None]
         if again:
+            exports.remove_forgotten(self.records, self.exports)
             self.records.purge([part for remains in again for part in remains], _TABLES, wait_s)
         return len(again)
 
     def _finish(self, erasure: Erasure, remains: Sequence[bytes] | None, now_ms: int, wait_s: float) -> Erasure:
+        exports.remove_forgotten(self.records, self.exports)
         if not self.records.purge(remains, _TABLES, wait_s):
             return erasure
         person_ids = self.records.read(partial(_persons_of, erasure_id=erasure.erasure_id))
@@ -145,6 +151,7 @@ def _begin(tx: Tx, vault: Vault, workspace_id: str, external_id: str, now_ms: in
         counts |= {f"{mode}_persons": gone.persons, f"{mode}_metadata": gone.metadata}
         remains += gone.remains
         tx.many(_ADD_PERSON, [(person_id, workspace_id, erasure_id) for person_id in known])
+    exports.forget_readable(tx, workspace_id)
     erasure = Erasure(erasure_id, workspace_id, now_ms, _PLAIN(counts), None, "", b"")
     tx.run(_ADD, erasure._asdict())
     return _Begun(erasure, tuple(remains))
@@ -242,6 +249,7 @@ def _repeat(tx: Tx, erasure: Erasure, person_ids: Sequence[str]) -> tuple[bytes,
     for mode in MODES:
         remains += persons.forget(tx, mode, erasure.workspace_id, person_ids).remains
         docket.drop_persons(tx, mode, erasure.workspace_id, person_ids)
+    exports.forget_readable(tx, erasure.workspace_id)
     tx.run("delete from erasures where erasure_id = :erasure_id", known)
     tx.run(_ADD, erasure._asdict())
     tx.many(_ADD_PERSON, [(p, erasure.workspace_id, erasure.erasure_id) for p in person_ids])

@@ -81,3 +81,19 @@ def page(tx: Tx, workspace_id: str, link_id: str, before_seq: int, limit: int) -
         {"workspace_id": workspace_id, "link_id": link_id, "before_seq": before_seq, "limit_count": limit},
     )
     return [Entry._make(row) for row in rows]
+
+
+def newest(tx: Tx) -> int:
+    """The number of the newest change of any link."""
+    row = tx.one("select coalesce(max(seq), 0) from link_history")
+    return 0 if row is None else int(row[0])
+
+
+def changed(tx: Tx, workspace_id: str, after_seq: int, behind_id: str, limit: int) -> list[str]:
+    """At most `limit` links of a workspace that changed after a number, by id, behind the one given."""
+    rows = tx.all(
+        "select distinct link_id from link_history where seq > :after_seq and workspace_id = :workspace_id "
+        "and link_id > :behind_id order by link_id limit :limit_count",
+        {"workspace_id": workspace_id, "after_seq": after_seq, "behind_id": behind_id, "limit_count": limit},
+    )
+    return [str(row[0]) for row in rows]

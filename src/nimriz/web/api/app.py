@@ -26,6 +26,7 @@ from nimriz.web.api import (
     domains,
     erasures,
     explanations,
+    exports,
     identities,
     link_analytics,
     links,
@@ -90,6 +91,7 @@ def endpoints(desk: Desk) -> FastAPI:
         click_stream.router,
         reports.router,
         balances.router,
+        exports.router,
         results.router,
     )
     for router in routers:

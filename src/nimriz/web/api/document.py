@@ -16,10 +16,12 @@ from fastapi.routing import APIRoute
 import nimriz
 from nimriz.base.errors import CODES, FieldError, Refused
 from nimriz.web.api import document_balances as balances
+from nimriz.web.api import document_exports as exported
 from nimriz.web.api import document_results as results
 from nimriz.web.api import document_rules as routing
 from nimriz.web.api import document_signed as signed
-from nimriz.web.api.document_calls import CALLS, TAGS, Answer, Call
+from nimriz.web.api.document_call import Answer, Call
+from nimriz.web.api.document_calls import CALLS, TAGS
 from nimriz.web.api.document_examples import REFERENCE
 from nimriz.web.api.document_page import rendered
 from nimriz.web.api.document_schemas import SCHEMAS, Schema, ref
@@ -210,7 +212,14 @@ def _problem(code: str) -> dict[str, object]:
 def _schemas(known: Schema) -> Schema:
     """The schemas of bodies as the framework knows them, and ours."""
     bodies = {name: _tidy(schema) for name, schema in known.items() if name not in _NOT_OURS}
-    every = {**SCHEMAS, **balances.SCHEMAS, **results.SCHEMAS, **routing.SCHEMAS, **signed.SCHEMAS}
+    every = {
+        **SCHEMAS,
+        **balances.SCHEMAS,
+        **exported.SCHEMAS,
+        **results.SCHEMAS,
+        **routing.SCHEMAS,
+        **signed.SCHEMAS,
+    }
     own = {name: _tidy(schema) for name, schema in every.items()}
     own["BulkRow"].pop("$defs")
     bodies["BulkRows"]["properties"]["rows"]["items"] = ref("BulkRow")

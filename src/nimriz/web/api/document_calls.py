@@ -6,45 +6,14 @@ how it refuses is told here, once for each (method, path). A call without its en
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
-
 from nimriz.base.errors import Refused
 from nimriz.web.api import document_balances as balances
 from nimriz.web.api import document_examples as examples
 from nimriz.web.api import document_rules as routing
+from nimriz.web.api.document_call import Answer, Call
+from nimriz.web.api.document_call import answers as _is
+from nimriz.web.api.document_exports import EXPORT_CALLS
 from nimriz.web.api.document_results import RESULTS
-from nimriz.web.api.document_schemas import Schema, ref
-
-
-class Answer(NamedTuple):
-    """One answer of a call. `media` are the types that it may have; an image has no schema and no example."""
-
-    text: str
-    schema: Schema | None
-    example: Any = None
-    media: tuple[str, ...] = ("application/json",)
-
-
-class Call(NamedTuple):
-    """What the overlay tells of one call.
-
-    `scope` '' takes any key. `refusals` are the codes beyond those that every call has. `body` and `params` are the
-    request of the example.
-    """
-
-    tag: str
-    summary: str
-    scope: str
-    answers: Mapping[int, Answer]
-    refusals: tuple[str, ...] = ()
-    body: Any = None
-    params: Mapping[str, Any] = {}
-
-
-def _is(schema: str, text: str, example: Any) -> Answer:
-    return Answer(text, ref(schema), example)
-
 
 _REPORT = ("surface_not_enabled", "reports_unavailable")
 _TWO_DAYS = {"from": "2026-11-01", "to": "2026-11-02"}
@@ -75,6 +44,7 @@ TAGS = {
     "Workspace": "Who calls, and what the workspace may do.",
     "Conversions": "Sending signed events, one or many.",
     "Reading": "What was recorded, and reports on it.",
+    "Exports": "Clicks, events, links and reports as files.",
     "Erasing": "Forgetting customers, without changing a total.",
     "Operations": "Whether the service is there.",
 }
@@ -263,6 +233,7 @@ CALLS: dict[tuple[str, str], Call] = {
         {200: _is("Explanation", "Every check in order, and what stood before.", examples.EXPLANATION)},
         ("conversion_not_found",), params={"event_id": examples.EVENT_ID},
     ),
+    **EXPORT_CALLS,
     ("POST", "/api/v1/erasures"): Call(
         "Erasing", "Erase a person", "admin",
         {

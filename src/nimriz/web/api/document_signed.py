@@ -8,7 +8,7 @@ from nimriz.base.errors import FieldError, Refused
 from nimriz.core import claims
 from nimriz.web import conversions
 from nimriz.web.api import document_examples as examples
-from nimriz.web.api.document_calls import Answer, Call
+from nimriz.web.api.document_call import Answer, Call
 from nimriz.web.api.document_schemas import CURRENCY, TEXT, Schema, closed, maybe, one_of, ref
 
 _ID: Schema = {"type": "string", "minLength": 1, "maxLength": 255}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _UTM = ("source", "medium", "campaign", "term", "content")
 WORDS = {
+    "after": "The `next_after` of an earlier export: only what came or changed since.",
     "append_token": "`auto` leaves out the token where it would break the destination; `always` overrides that.",
     "as_of": "What had been received and judged up to this instant. Default: what stands now.",
     "archived": "Whether the link is put away. Archived links redirect and are listed only when asked for.",
@@ -39,7 +40,8 @@ WORDS = {
     "expires_at": "ISO 8601; read in the workspace's time zone without an offset. null: never.",
     "experiment_id": "The experiment's `id`.",
     "external_id": "The caller's own customer id.",
-    "format": "The type of the image.",
+    "export_id": "The export's `id`.",
+    "format": "The type of the image, or of the file.",
     "forward_query": "Whether the visitor's query parameters are passed on.",
     "from": "The first day, or an RFC 3339 instant. Default: 30 days.",
     "host": "A host; its subdomains are meant too.",
@@ -47,6 +49,7 @@ WORDS = {
     "If-Match": "The `ETag` of the rules as they were read; `*` for whatever they are.",
     "http_status": "The status of the answer.",
     "idempotency_key": "The key under which this row is made once.",
+    "include_customer_data": "Whether `external_id` and `metadata` are in it; takes the scope `conversions:read` too.",
     "include_bots": "Whether clicks of bots count.",
     "include_suspects": "Whether clicks count that may be a machine's.",
     "Last-Event-ID": "The id of the last click that was heard; those since then, of the last hour, come first.",
@@ -57,6 +60,9 @@ WORDS = {
     "link_id": "The link's `id`.",
     "long_url": "The destination: an absolute http(s) URL of at most 8,192 bytes, kept byte for byte.",
     "medium": "Appended as `utm_medium`. `utm_medium` is taken too, one of the two.",
+    "question": "The parameters of a report, by name, as its own call takes them.",
+    "report": "Which report.",
+    "subject": "What is exported.",
     "mode": "The live ledger, or that of test events.",
     "name": "What people call it.",
     "new_slug": "The new short code.",

@@ -1,0 +1,69 @@
+"""Copying out of the store for whoever makes exports: tells how far it is, and stops when nobody listens any more."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from nimriz.analytics import click_rows, wire
+from nimriz.analytics.click_rows import ClicksAsked
+from nimriz.analytics.duck import Damaged, Store
+from nimriz.analytics.rows import Rows
+
+_TELL_EVERY_S = 0.5
+
+
+def answer(store: Store, connection: socket.socket, request: dict[str, Any], fresh_ms: int) -> dict[str, Any]:
+    """Write clicks to a file of ours; what to answer. Raises OSError when nobody listens any more.
+
+    `fresh_ms` is the instant up to which the store holds everything.
+    """
+    if fresh_ms < request["fresh_from_ms"]:
+        return {"failed": "it is behind"}
+    asked = ClicksAsked(**request["question"])
+    path = Path(request["path"])
+    running: list[Rows] = []
+    done = threading.Event()
+    told: list[dict[str, Any]] = []
+
+    def copy() -> None:
+        try:
+            told.append(store.read(lambda rows: _copied(rows, asked, path, request["format"], fresh_ms, running)))
+        except (Damaged, duckdb.Error) as error:
+            told.append({"failed": type(error).__name__})
+        finally:
+            done.set()
+
+    thread = threading.Thread(target=copy, name="copy", daemon=True)
+    thread.start()
+    try:
+        while not done.wait(_TELL_EVERY_S):
+            total, percent = (running[0].expected, running[0].progress()) if running else (0, 0.0)
+            connection.sendall(wire.packed({"progress": [int(total * max(percent, 0) / 100), total]}))
+    finally:
+        while not done.is_set():
+            for rows in running:
+                rows.interrupt()
+            done.wait(_TELL_EVERY_S)
+    return told[0]
+
+
+def _copied(
+    rows: Rows, asked: ClicksAsked, path: Path, written: Any, fresh_ms: int, running: list[Rows]
+) -> dict[str, Any]:
+    if click_rows.ahead(rows, asked):
+        return {"answer": {"ahead": True}}
+    rows.expected = click_rows.count(rows, asked)
+    rows.all("set enable_progress_bar_print = false")
+    rows.all("set enable_progress_bar = true")
+    running.append(rows)
+    try:
+        copied = click_rows.copy(rows, asked, path, written)
+    except duckdb.IOException:
+        # The file could not be written; the store itself is well.
+        return {"answer": {"full": True}}
+    return {"answer": {"rows": copied.rows, "cursors": copied.cursors, "fresh_ms": fresh_ms}}

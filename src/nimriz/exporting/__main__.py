@@ -1,0 +1,5 @@
+"""python -m nimriz.exporting: started by serve."""
+
+from nimriz.exporting.process import main
+
+main()

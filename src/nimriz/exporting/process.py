@@ -1,0 +1,115 @@
+"""The process that makes exports, one after the other, and lets go of those that were kept long enough.
+
+Only one does: whoever has the lock. It ends with its parent, and begins anew what it was at.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+
+import structlog
+
+from nimriz.analytics import sources
+from nimriz.config import Settings
+from nimriz.core import exports
+from nimriz.core.exports import FOLDER, Export
+from nimriz.exporting.making import Attempt, Failed, Later, folder_of
+from nimriz.installation import Installation, open_installation
+from nimriz.parent import die_with_parent
+from nimriz.store.db import Database, StoreError, Tx
+
+LOOK_EVERY_S = 0.25
+TIDY_EVERY_S = 60.0
+_NICENESS = 19
+_WAIT_AFTER_FAILURE_S = 5.0
+
+log = structlog.get_logger()
+
+
+class Press:
+    """Makes what is asked for. Not for several threads."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._records = installation.records
+        self._logs: dict[int, Database] = {}
+        self._tidied_s = -TIDY_EVERY_S
+        self._records.write(exports.queue_interrupted)
+
+    def turn(self) -> bool:
+        """Make one export, if one waits; whether one did. Raises StoreError."""
+        self._tidy()
+        if not self._records.read(exports.waiting):
+            return False
+        now_ms = self._installation.clock.now_ms()
+        export = self._records.write(lambda tx: exports.take(tx, now_ms))
+        if export is None:
+            return False
+        self._make(export)
+        return True
+
+    def _make(self, export: Export) -> None:
+        data_dir = self._installation.settings.data_dir
+        logs = list(sources.click_logs(data_dir, self._logs).values())
+        try:
+            Attempt(self._installation, logs, export).make()
+        except Failed as failed:
+            reason = failed.reason
+            self._end(export, lambda tx, now_ms: exports.fail(tx, export, reason, now_ms))
+        except Exception as error:
+            # Whatever it was, it is tried again a few times, and then given up.
+            if not isinstance(error, Later):
+                log.error("export_failed", export_id=export.export_id, error=type(error).__name__, exc_info=True)
+            time.sleep(_WAIT_AFTER_FAILURE_S)
+            self._end(export, lambda tx, _: exports.give_back(tx, export))
+
+    def _end(self, export: Export, note: Callable[[Tx, int], None]) -> None:
+        shutil.rmtree(folder_of(self._installation.settings.data_dir, export.export_id), ignore_errors=True)
+        now_ms = self._installation.clock.now_ms()
+        self._records.write(lambda tx: note(tx, now_ms))
+
+    def _tidy(self) -> None:
+        """Remove the folders of what expired, was cancelled, or never came to its end."""
+        now_s = time.monotonic()
+        if now_s - self._tidied_s < TIDY_EVERY_S:
+            return
+        self._tidied_s = now_s
+        now_ms = self._installation.clock.now_ms()
+        self._records.write(lambda tx: exports.expire(tx, now_ms))
+        exports.remove_forgotten(self._records, self._installation.settings.data_dir / FOLDER)
+
+
+def run(settings: Settings) -> None:
+    """Make exports until the parent ends."""
+    os.nice(_NICENESS)
+    lock = os.open(settings.data_dir / "exports.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    press = Press(open_installation(settings))
+    while True:
+        try:
+            if not press.turn():
+                time.sleep(LOOK_EVERY_S)
+        except StoreError as error:
+            log.error("exports_unavailable", error=str(error))
+            time.sleep(_WAIT_AFTER_FAILURE_S)
+
+
+def main() -> None:
+    """What the parent starts; its settings are its environment."""
+    die_with_parent()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.EventRenamer("event"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
+    run(Settings())
