@@ -24,8 +24,8 @@ def test_many_quick_clicks_from_one_address_all_count_and_are_one_visitor(world:
         world.location(code)
     told = report(world)["totals"]
     assert (told["clicks"], told["tracked_clicks"], told["unique_clicks"]) == (142, 142, 1)
-    # Who comes back only seconds later is no suspect: where the machine stood still, there is one more.
-    assert 1 <= report(world, include_suspects="0")["totals"]["clicks"] < 20
+    # The first one too, once it is seen how fast the others came. Where the machine stood still, some are left.
+    until(lambda: report(world, include_suspects="0")["totals"]["clicks"] < 20)
 
 
 def test_clients_that_are_libraries_count_unless_suspects_are_left_out(world: Workspace) -> None:
