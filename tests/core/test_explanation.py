@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -27,6 +28,7 @@ SCENARIOS: dict[str, list[Event]] = {
     "no_identity": [lead("e", 0)],
     "related_pending": [back("e", 5, of="s")],
     "related_invalid": [back("s", 5, of="e"), back("e", 5, of="s")],
+    "excluded": [replace(lead("e", 0, A), excluded=True)],
 }
 MONEY: dict[str, list[Event]] = {
     "settled": [sale("s"), back("e", 5, of="s")],
@@ -55,6 +57,7 @@ def codes(found: Explanation, check: str) -> list[str]:
 def test_every_reason_is_explained_by_exactly_its_code(reason: str) -> None:
     with opened() as ledger:
         ledger.record_all([[event] for event in SCENARIOS[reason]])
+        ledger.decide(True)
         found = explained(ledger, "e")
     stands = found.conversion.verdict
     assert (stands.reason or stands.status) == reason
@@ -169,3 +172,14 @@ def test_judging_anew_always_comes_to_what_stands_and_every_step_has_words(histo
                 assert chosen == [stands.click_id]
             else:
                 assert chosen == []
+
+
+def test_a_tie_of_an_excluded_event_is_shown_as_such() -> None:
+    with opened() as ledger:
+        planted = replace(lead("planted", 1_000, A, "ann"), excluded=True)
+        ledger.record([planted, sale("e", at=3_000, click=None, person="ann")])
+        ledger.decide(True)
+        found = explained(ledger, "e")
+    assert codes(found, "tie") == ["tie_excluded"]
+    assert codes(found, "external_id") == ["external_id_unknown"]
+    assert found.reproduced

@@ -35,6 +35,7 @@ class Event:
     order_id: str | None = None
     related_event_id: str | None = None
     related_order_id: str | None = None
+    excluded: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ from nimriz.analytics.figures import Figures
 from nimriz.base import ids, jsontext
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.tokens import Keyring
-from nimriz.core import conversions, settlement
+from nimriz.core import conversions, exclusions, settlement
 from nimriz.core.attribution import TokenReader
 from nimriz.core.claims import read_claim
+from nimriz.core.exclusions import Exclusion
 from nimriz.core.intake import Authentic, Recorded
 from nimriz.core.mode import Mode
 from nimriz.core.recording import Recorder
@@ -45,6 +46,7 @@ OTHER_LINK, NO_LINK = "01900000-0000-7000-8000-00000000000c", "01900000-0000-700
 DECISIONS: dict[str | None, int] = {None: 0, "x": 1, "X": 2}
 NOW_MS = BASE_MS + 400 * DAY_MS
 FOR_EVER_MS = 10**15
+LEAKED = "leaked"
 TABLES = ("outcomes", "verdicts", "settlements", "movements", "ties", "persons", "metadata", "idempotency_keys",
           "docket")  # fmt: skip
 _LINK_NAMES = {link_id: name for name, link_id in LINKS.items()}
@@ -115,7 +117,17 @@ class Ledger:
     def authentic(self, event: Event, key: str | None = None) -> Authentic:
         """What the door makes of an event."""
         claim = read_claim(jsontext.parse(body(event).encode()), self.arrival_ms)
-        return Authentic(WORKSPACE, self.mode, "secret", claim, key)
+        secret_id = LEAKED if event.excluded else "secret"
+        return Authentic(WORKSPACE, self.mode, secret_id, claim, key)
+
+    def decide(self, excludes: bool) -> None:
+        """Exclude, or include again, whatever the leaked secret has signed and will sign, and let it be judged."""
+        self.arrival_ms += 1_000
+        decision = Exclusion(
+            ids.new_id(self.arrival_ms), WORKSPACE, LEAKED, int(excludes), 0, FOR_EVER_MS, "", "bob", self.arrival_ms
+        )
+        self.database.write(lambda tx: exclusions.decide(tx, decision))
+        self.work_off()
 
     def record(self, batch: Iterable[Event]) -> list[Recorded]:
         """Record events in one transaction, each a request of its own, a second after the last one."""

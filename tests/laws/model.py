@@ -15,6 +15,7 @@ from tests.laws.facts import Click, Event, Order, Settlement, Verdict
 GRACE_MS = 300_000
 DAY_MS = 86_400_000
 FOLLOW_ONS = ("refund", "cancellation", "reversal")
+EXCLUDED = Verdict("unattributed", reason="excluded")
 Move = tuple[str, str, int]  # the event, the sale, and the minor units taken from it; negative: given back
 
 
@@ -63,7 +64,8 @@ def by_external(world: Mapping[str, Event], event: Event) -> Verdict:
 
     READING: a reinstating sale ties like any sale; of several clicks that fail, `before_click` is told first.
     """
-    ties = [e for e in world.values() if e.name in ("lead", "sale") and e.external_id == event.external_id]
+    people = [e for e in world.values() if not e.excluded and e.external_id == event.external_id]
+    ties = [e for e in people if e.name in ("lead", "sale")]
     clicks = {e.click for e in ties if isinstance(e.click, Click) and e.time_ms - GRACE_MS <= event.time_ms}
     fit = [click for click in clicks if objection(click, event.time_ms) is None]
     past = [click for click in fit if click.time_ms <= event.time_ms]
@@ -104,11 +106,14 @@ def named(world: Mapping[str, Event], event: Event) -> Event | str:
     sales = sales_of(world, event.related_order_id)
     if event.currency is not None:  # READING: no currency means any, a sale without value included
         sales = [sale for sale in sales if sale.currency == event.currency]
+    sales = [sale for sale in sales if not sale.excluded] or sales  # an excluded one only where there is no other
     return sales[0] if sales else "related_pending"
 
 
 def verdict(world: Mapping[str, Event], event: Event) -> Verdict:
     """The verdict of one event. Terminates: a named lead or sale is always judged by its own identity."""
+    if event.excluded:
+        return EXCLUDED
     reversal = reinstated(world, event)
     if reversal is not None:
         return verdict(world, reversal)  # which is "related" already, if attributed
@@ -117,7 +122,7 @@ def verdict(world: Mapping[str, Event], event: Event) -> Verdict:
     found = named(world, event)
     if isinstance(found, str):
         return Verdict("pending" if found == "related_pending" else "unattributed", reason=found)
-    of = by_identity(world, found)
+    of = verdict(world, found)
     method = "related" if of.status == "attributed" else None
     return Verdict(of.status, method, of.reason, of.link_id, of.variant, of.click_id)
 
@@ -135,7 +140,8 @@ def settles_with(world: Mapping[str, Event], sale: Event) -> list[Event]:
     """The order of a sale: those that share its order_id and currency, or the sale alone."""
     if sale.order_id is None:
         return [sale]
-    return [other for other in sales_of(world, sale.order_id) if other.currency == sale.currency]
+    order = sales_of(world, sale.order_id)
+    return [other for other in order if other.currency == sale.currency and not other.excluded]
 
 
 def sources(world: Mapping[str, Event], event: Event, sale: Event) -> list[Event]:
@@ -155,6 +161,8 @@ def unsettled(world: Mapping[str, Event], event: Event) -> Settlement | None:
     READING: it then shows its own currency, nothing applied and no excess.
     """
     found = named(world, event)
+    if isinstance(found, Event) and found.name == "sale" and (event.excluded or found.excluded):
+        return Settlement("mismatch", event.currency)  # it counts in nothing, or there is nothing to take from
     if isinstance(found, Event):
         wrong = found.name == "sale" and event.currency not in (None, found.currency)
         return Settlement("mismatch", event.currency) if wrong else None
@@ -195,7 +203,7 @@ def book(events: Iterable[Event]) -> tuple[dict[str, Settlement | None], list[Mo
 
     def give_back(event: Event, reversal: Event) -> None:
         settled = settlements[reversal.event_id]
-        if settled is None or event.currency not in (None, settled.currency):
+        if event.excluded or settled is None or event.currency not in (None, settled.currency):
             return
         held = dict(settled.taken)
         for by, sale_id, minor in moves:
@@ -229,11 +237,12 @@ def order_of(events: Iterable[Event], event_id: str) -> Order | None:
     READING: its follow-ons are all that name one of its sales, in a wrong currency too; not reinstatements.
     """
     world = known(events)
-    if not is_sale(world, world[event_id]):
+    if not is_sale(world, world[event_id]) or world[event_id].excluded:
         return None
     sales = settles_with(world, world[event_id])
     settlements, moves = book(world.values())
-    follow_ons = [e for e in world.values() if e.name in FOLLOW_ONS and named(world, e) in sales]
+    counted = [e for e in world.values() if not e.excluded]
+    follow_ons = [e for e in counted if e.name in FOLLOW_ONS and named(world, e) in sales]
     gross = sum(sale.minor or 0 for sale in sales)
     taken = sum(minor for _, sale_id, minor in moves if world[sale_id] in sales)
     settled = [settlements[e.event_id] for e in follow_ons]

@@ -147,6 +147,7 @@ def report(
     lines = [line for line in entries(world.values()) if inside(at_ms(line)) and asked(line)]
     won = [line for line in lines if line.verdict.status == "attributed"]
     lost = [line for line in lines if line.verdict.status != "attributed"]
+    counted = [line for line in lost if line.verdict.reason != "excluded"]  # that is visible as a reason, and no more
     made = [click for click in clicks if inside(click.time_ms) and meant(click, filters)]
     clicks_of: dict[str, int] = {}
     for click in made if by != "event_name" else []:
@@ -161,6 +162,6 @@ def report(
     return Report(
         rows,
         tally(won, len(made), len(made), names),
-        tally(lost, None, None, names),
+        tally(counted, None, None, names),
         {reason: reasons.count(reason) for reason in sorted({r for r in reasons if r is not None})},
     )

@@ -11,6 +11,7 @@ from nimriz.analytics import conditions
 from nimriz.analytics.conditions import Condition
 from nimriz.analytics.dimensions import Question
 from nimriz.base.clock import DAY_MS
+from nimriz.core.attribution import EXCLUDED
 
 _STANDING = (
     "select v.event_id, v.status, v.reason, v.link_id, v.decision, v.click_id, v.clicked_ms from verdicts as v "
@@ -34,9 +35,11 @@ LINES = (
     "select o.event_id, '' as sale_event_id, "
     "o.event_name, o.event_ms, s.status, s.reason, s.link_id, s.decision, s.click_id, s.clicked_ms, "
     "case when r.event_id is null then o.event_name else 'reinstatement' end as counted, "
-    "case when o.event_name = 'sale' and r.event_id is null and o.value_minor is not null then o.currency else '' end "
+    "case when o.event_name = 'sale' and r.event_id is null and o.value_minor is not null "
+    f"and s.reason <> '{EXCLUDED.reason}' then o.currency else '' end "
     "as currency, 1 as events, "
-    "case when o.event_name = 'sale' and r.event_id is null then coalesce(o.value_minor, 0) else 0 end as gross_minor, "
+    "case when o.event_name = 'sale' and r.event_id is null "
+    f"and s.reason <> '{EXCLUDED.reason}' then coalesce(o.value_minor, 0) else 0 end as gross_minor, "
     "cast(0 as decimal(38, 0)) as taken_minor "
     "from known as o join standing as s on s.event_id = o.event_id "
     "left join (select event_id from known where event_name = 'reversal') as r "

@@ -18,6 +18,7 @@ from nimriz.analytics.lines import DECISIONS_OF, LINES, clamped, lines_asked
 from nimriz.analytics.rows import Row, Rows
 from nimriz.analytics.tables import NO_ID
 from nimriz.analytics.zones import UNITS
+from nimriz.core.attribution import EXCLUDED
 
 _COUNTS = "count(*), sum(tracked)"
 _UNIQUE = "count(distinct visitor), sum(case when visitor is null then 1 else 0 end)"
@@ -158,7 +159,9 @@ def _count_whole(report: Report, question: Question, row: Row) -> None:
     if row[0] == "attributed":
         _count(report.totals, question, row)
         return
-    _count(report.unattributed, question, row)
+    # What is excluded is visible as a reason, and counts in nothing else.
+    if row[1] != EXCLUDED.reason:
+        _count(report.unattributed, question, row)
     if row[2]:
         report.reasons[row[1]] = report.reasons.get(row[1], 0) + int(row[4])
 

@@ -16,6 +16,7 @@ from nimriz.cli import (
     events,
     exports,
     imports,
+    leaks,
     ledger,
     links,
     signatures,
@@ -30,6 +31,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(workspaces.app, name="workspace")
+credentials.secrets.command("exclude")(leaks.exclude)
+credentials.secrets.command("include")(leaks.include)
+credentials.secrets.command("exclusions")(leaks.list_)
 app.add_typer(credentials.secrets, name="secret")
 app.add_typer(credentials.keys, name="key")
 app.add_typer(links.app, name="link")

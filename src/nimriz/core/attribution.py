@@ -13,6 +13,8 @@ from typing import NamedTuple
 from nimriz.base import ids
 from nimriz.base.clock import DAY_MS, to_rfc3339
 from nimriz.base.tokens import ClickToken, Keyring, TokenRefused
+from nimriz.core import exclusions
+from nimriz.core.exclusions import Exclusions
 from nimriz.core.ledger import Outcome
 from nimriz.core.mode import Mode, by_mode
 from nimriz.core.trace import Check, Facts, Step, Trace
@@ -55,6 +57,7 @@ class Verdict(NamedTuple):
 
 RELATED_PENDING = Verdict("pending", reason="related_pending")
 RELATED_INVALID = Verdict("unattributed", reason="related_invalid")
+EXCLUDED = Verdict("unattributed", reason="excluded")
 
 _VERDICT = ", ".join(Verdict._fields)
 _NEWEST = by_mode(
@@ -89,6 +92,19 @@ _NEAREST_AFTER = by_mode(
 _ANY_TIE = by_mode(
     "select clicked_at_ms from @ties where person_id = :person_id and from_ms <= :event_time_ms "
     "order by clicked_at_ms desc limit 1"
+)
+_WITNESS = "join @outcomes as o on o.workspace_id = t.workspace_id and o.event_id = t.event_id"
+_OF_TIE = ", ".join(f"t.{column}" for column in Click._fields)
+_TIES_WITNESSED = by_mode(
+    f"select {_OF_TIE}, o.secret_id, o.received_at_ms from @ties as t {_WITNESS} "
+    "where t.person_id = :person_id and t.from_ms <= :event_time_ms order by t.clicked_at_ms desc, t.click_id desc"
+)
+_SAME_TIES = by_mode(
+    f"select o.secret_id, o.received_at_ms from @ties as t {_WITNESS} where t.person_id = :person_id "
+    "and t.clicked_at_ms = :clicked_at_ms and t.click_id = :click_id and t.from_ms <= :from_ms"
+)
+_WITNESS_OF = by_mode(
+    "select secret_id, received_at_ms from @outcomes where workspace_id = :workspace_id and event_id = :event_id"
 )
 _TIES_BEFORE = by_mode(
     f"select {_CLICK}, from_ms, event_id from @ties where person_id = :person_id "
@@ -138,7 +154,14 @@ class TokenReader:
         return owner, link_id
 
 
-def by_identity(tx: Tx, mode: Mode, outcome: Outcome, click: Click | str | None, trace: Trace | None = None) -> Verdict:
+def by_identity(
+    tx: Tx,
+    mode: Mode,
+    outcome: Outcome,
+    click: Click | str | None,
+    trace: Trace | None = None,
+    excluded: Exclusions = exclusions.NONE,
+) -> Verdict:
     """Rules 1, 2 and 4: the outcome's own click (None when it sent none), else its person's ties."""
     if trace is not None:
         trace.append(_identity_step(outcome))
@@ -150,9 +173,9 @@ def by_identity(tx: Tx, mode: Mode, outcome: Outcome, click: Click | str | None,
         if not reason and not isinstance(click, str):
             return _attributed("click_id", click)
     if outcome.identified:
-        tied = _by_ties(tx, mode, outcome)
+        tied = _by_counted_ties(tx, mode, outcome, excluded) if excluded else _by_ties(tx, mode, outcome)
         if trace is not None:
-            trace += _tie_steps(tx, mode, outcome, tied)
+            trace += _tie_steps(tx, mode, outcome, tied, excluded)
         if not isinstance(tied, str):
             return _attributed("external_id", tied)
         reason = reason or tied
@@ -183,6 +206,21 @@ def _by_ties(tx: Tx, mode: Mode, outcome: Outcome) -> Click | str:
         return Click._make(row)
     # Of several ties that fail, the contract's first reason that holds for any of them.
     return "before_click" if int(latest[0]) > outcome.event_time_ms + GRACE_MS else "outside_window"
+
+
+def _by_counted_ties(tx: Tx, mode: Mode, outcome: Outcome, excluded: Exclusions) -> Click | str:
+    """The same where something is excluded: a tie that an excluded event has made ties nothing."""
+    rows = tx.all(_TIES_WITNESSED[mode], {"person_id": outcome.person_id, "event_time_ms": outcome.event_time_ms})
+    clicks = [Click._make(row[:-2]) for row in rows if not excluded.exclude(*row[-2:])]
+    if not clicks:
+        return "external_id_unknown"
+    fit = [click for click in clicks if not click.refusal(outcome.event_time_ms)]
+    for click in fit:
+        if click.clicked_at_ms <= outcome.event_time_ms:
+            return click
+    if fit:
+        return max(fit, key=lambda click: (-click.clicked_at_ms, click.click_id))
+    return "before_click" if clicks[0].clicked_at_ms > outcome.event_time_ms + GRACE_MS else "outside_window"
 
 
 def _identity_step(outcome: Outcome) -> Step:
@@ -227,7 +265,7 @@ def _click_facts(click: Click, event_time_ms: int) -> Facts:
     }
 
 
-def _tie_steps(tx: Tx, mode: Mode, outcome: Outcome, found: Click | str) -> Trace:
+def _tie_steps(tx: Tx, mode: Mode, outcome: Outcome, found: Click | str, excluded: Exclusions) -> Trace:
     """Every tie that was asked, the latest click before the event first, then those after it; then what was found."""
     params: Params = {
         "person_id": outcome.person_id,
@@ -235,11 +273,20 @@ def _tie_steps(tx: Tx, mode: Mode, outcome: Outcome, found: Click | str) -> Trac
         "limit_count": TIES_TRACED_MAX + 1,
     }
     rows = [*tx.all(_TIES_BEFORE[mode], params), *tx.all(_TIES_AFTER[mode], params)]
-    steps = [_tie_step(outcome, Click._make(row[:-2]), *row[-2:]) for row in rows[:TIES_TRACED_MAX]]
+    steps = []
+    for row in rows[:TIES_TRACED_MAX]:
+        step = _tie_step(outcome, Click._make(row[:-2]), *row[-2:])
+        out = excluded and _made_by_excluded(tx, mode, outcome.workspace_id, row[-1], excluded)
+        steps.append(step._replace(code="tie_excluded") if out else step)
     asked: Facts = {"ties_asked": len(steps), "more_ties": len(rows) > len(steps)}
     if isinstance(found, str):
         return [*steps, Step("external_id", found, asked)]
     return [*steps, Step("external_id", "tie_chosen", asked | _click_facts(found, outcome.event_time_ms))]
+
+
+def _made_by_excluded(tx: Tx, mode: Mode, workspace_id: str, event_id: str, excluded: Exclusions) -> bool:
+    row = tx.one(_WITNESS_OF[mode], {"workspace_id": workspace_id, "event_id": event_id})
+    return row is not None and excluded.exclude(row[0], row[1])
 
 
 def _tie_step(outcome: Outcome, click: Click, from_ms: int, event_id: str) -> Step:
@@ -254,16 +301,21 @@ def by_named(named: Verdict) -> Verdict:
 
 
 def tie(
-    tx: Tx, mode: Mode, pairs: Iterable[tuple[Outcome, Click]], known: Container[str], now_ms: int
+    tx: Tx,
+    mode: Mode,
+    pairs: Iterable[tuple[Outcome, Click]],
+    known: Container[str],
+    now_ms: int,
+    excluded: Exclusions = exclusions.NONE,
 ) -> list[tuple[str, int]]:
     """Tie persons to clicks, each from 300 s before the outcome's own time on.
 
     Returns (person id, event time in ms from which their earlier outcomes may be judged otherwise), for
     the ties that say something new about a person who was `known` before.
     """
-    earliest: dict[tuple[str, str], tuple[Outcome, Click]] = {}
+    earliest: dict[tuple[str, str, bool], tuple[Outcome, Click]] = {}
     for outcome, click in pairs:
-        key = (outcome.person_id, click.click_id)
+        key = (outcome.person_id, click.click_id, excluded.cover(outcome))
         if key not in earliest or outcome.event_time_ms < earliest[key][0].event_time_ms:
             earliest[key] = (outcome, click)
     rows = []
@@ -277,12 +329,19 @@ def tie(
                 "click_id": click.click_id,
                 "from_ms": from_ms,
             }
-            if tx.one(_ALREADY_TIED[mode], params) is not None:
+            if _is_tied(tx, mode, params, excluded):
                 continue
             concerned[outcome.person_id] = min(from_ms, concerned.get(outcome.person_id, from_ms))
         rows.append((outcome.workspace_id, outcome.person_id, *click, from_ms, outcome.event_id, now_ms))
     tx.many(_TIE[mode], rows)
     return list(concerned.items())
+
+
+def _is_tied(tx: Tx, mode: Mode, params: Params, excluded: Exclusions) -> bool:
+    """Whether the ledger knows this already, by a tie that holds."""
+    if not excluded:
+        return tx.one(_ALREADY_TIED[mode], params) is not None
+    return any(not excluded.exclude(*row) for row in tx.all(_SAME_TIES[mode], params))
 
 
 def standing(tx: Tx, mode: Mode, workspace_id: str, event_id: str) -> Verdict | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from nimriz.core import attribution, decisions, ledger, persons, settlement
+from nimriz.core import attribution, decisions, exclusions, ledger, persons, settlement
 from nimriz.core.attribution import Verdict
 from nimriz.core.ledger import Outcome
 from nimriz.core.mode import Mode, by_mode
@@ -185,17 +185,19 @@ def _conversion(tx: Tx, mode: Mode, vault: Vault | None, outcome: Outcome, verdi
 
 
 def order_of(tx: Tx, mode: Mode, sale: Outcome) -> Order | None:
-    """The order that a sale belongs to; None for a sale that reinstates, which is no sale."""
-    relations = Relations(tx, mode, sale.workspace_id, _ALL)
-    if relations.reinstated(sale) is not None:
+    """The order that a sale belongs to; None for a sale that reinstates, which is no sale, or is excluded."""
+    relations = Relations(tx, mode, sale.workspace_id, _ALL, exclusions.read(tx, sale.workspace_id))
+    if relations.reinstated(sale) is not None or relations.excluded(sale):
         return None
     sales = [sale]
     named_by: list[Outcome] = []
     if sale.order_id:
         sales = [other for other in relations.sales_of(sale.order_id) if other.currency == sale.currency]
+        sales = [other for other in sales if not relations.excluded(other)]
         named_by = list(relations.named_by_order(sale.order_id))
     for member in sales:
         named_by += relations.named_by(member.event_id)
+    named_by = [o for o in named_by if not relations.excluded(o)]
     follow_ons = [o for o in sorted(named_by, key=lambda o: o.turn) if o.is_follow_on and relations.named(o) in sales]
     settled = [settlement.standing(tx, mode, sale.workspace_id, o.event_id) for o in follow_ons]
     moved = [settlement.moved_from(tx, mode, sale.workspace_id, member.event_id) for member in sales]
@@ -207,5 +209,5 @@ def order_of(tx: Tx, mode: Mode, sale: Outcome) -> Order | None:
         excess_minor=sum(s.excess_minor for s in settled if s is not None),
         sales=[member.event_id for member in sales],
         follow_ons=[o.event_id for o in follow_ons],
-        reinstatements=[o.event_id for o in relations.reinstating(reversals)],
+        reinstatements=[o.event_id for o in relations.reinstating(reversals) if not relations.excluded(o)],
     )

@@ -1,7 +1,8 @@
 """The docket: what is still to be judged again, because it was too much for one request.
 
-Owns the table docket. An entry names an event (it and all that it concerns are to be heard) or a person
-(their leads and sales from an event time on). A background job works it off within seconds.
+Owns the table docket. An entry names an event (it and all that it concerns are to be heard), a person (their leads and
+sales from an event time on) or an exclusion (what it covers, from a seq on). A background job works it off within
+seconds.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Literal, NamedTuple
 from nimriz.core.mode import Mode, by_mode
 from nimriz.store.db import Params, Tx
 
-Subject = Literal["event", "person"]
+Subject = Literal["event", "person", "exclusion"]
 ENTRIES_MAX = 1_000
 
 _ENTER = by_mode(

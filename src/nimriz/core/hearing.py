@@ -11,9 +11,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeGuard
 
-from nimriz.core import attribution, docket, settlement
-from nimriz.core.attribution import RELATED_INVALID, RELATED_PENDING, Click, TokenReader, Verdict
+from nimriz.base.clock import to_rfc3339
+from nimriz.core import attribution, docket, exclusions, settlement
+from nimriz.core.attribution import EXCLUDED, RELATED_INVALID, RELATED_PENDING, Click, TokenReader, Verdict
 from nimriz.core.docket import Entry, Subject
+from nimriz.core.exclusions import Exclusions
 from nimriz.core.ledger import Outcome
 from nimriz.core.mode import Mode
 from nimriz.core.relations import Relations, Unnamed
@@ -56,6 +58,7 @@ class Hearing:
         crowd_max: int = 0,
         crowded: set[Crowd] | None = None,
         breathe: Callable[[], None] = lambda: None,
+        excluded: Exclusions | None = None,
     ) -> None:
         """`budget` bounds how many events are judged, `crowd_max` (0: the same) how many may name one event or order.
 
@@ -70,7 +73,8 @@ class Hearing:
         self._crowd_max = crowd_max or budget
         self._breathe = breathe
         self._crowded: set[Crowd] = set() if crowded is None else crowded
-        self._relations = Relations(tx, mode, workspace_id, self._crowd_max + 1)
+        self._exclusions = exclusions.read(tx, workspace_id) if excluded is None else excluded
+        self._relations = Relations(tx, mode, workspace_id, self._crowd_max + 1, self._exclusions)
         self._new: set[str] = set()
         self._stood: dict[str, Verdict | None] = {}
         self._verdicts: dict[str, Verdict] = {}
@@ -180,6 +184,10 @@ class Hearing:
 
     def _judge(self, outcome: Outcome, trace: Trace | None = None) -> Verdict:
         relations = self._relations
+        if relations.excluded(outcome):
+            if trace is not None:
+                trace.append(self._exclusion_step(outcome))
+            return EXCLUDED
         named = relations.named(outcome) if outcome.is_follow_on else relations.reinstated(outcome)
         if trace is not None:
             trace += self._related_steps(outcome, named)
@@ -194,7 +202,14 @@ class Hearing:
             click = self._clicks.get(outcome.event_id) or self._reader.read(
                 self._tx, self._workspace_id, outcome.click_token
             )
-        return attribution.by_identity(self._tx, self._mode, outcome, click, trace)
+        return attribution.by_identity(self._tx, self._mode, outcome, click, trace, self._exclusions)
+
+    def _exclusion_step(self, outcome: Outcome) -> Step:
+        decision = self._exclusions.standing(outcome.secret_id, outcome.received_at_ms)
+        facts: Facts = {"secret_id": outcome.secret_id}
+        if decision is not None:
+            facts |= {"exclusion_id": decision.exclusion_id, "decided_at": to_rfc3339(decision.decided_at_ms)}
+        return Step("exclusion", "excluded", facts)
 
     def _related_steps(self, outcome: Outcome, named: Outcome | Unnamed | None) -> Trace:
         """What was asked of the outcome that this one names, for those that name one."""
@@ -330,14 +345,21 @@ class Hearing:
     def _replay(self, order: Order, sale_events: Sequence[Outcome], naming: Sequence[Outcome]) -> Replayed:
         relations = self._relations
         follow_ons: dict[str, tuple[Outcome, Outcome]] = {}
+        out: dict[str, Settlement] = {}
         for follow_on in naming:
             self._breathe()
             named = relations.named(follow_on) if follow_on.is_follow_on else Unnamed.INVALID
             if _settles_with(named, follow_on) and _order(named) == order:
-                follow_ons[follow_on.event_id] = (follow_on, named)
+                if relations.excluded(follow_on) or relations.excluded(named):
+                    out[follow_on.event_id] = Settlement("mismatch", follow_on.currency)
+                else:
+                    follow_ons[follow_on.event_id] = (follow_on, named)
         reinstating = relations.reinstating(pair[0] for pair in follow_ons.values() if pair[0].event_name == "reversal")
-        sales = [sale for sale in sale_events if relations.reinstated(sale) is None]
-        return settlement.replay(sales, follow_ons, reinstating, self._breathe)
+        reinstating = [sale for sale in reinstating if not relations.excluded(sale)]
+        sales = [s for s in sale_events if relations.reinstated(s) is None and not relations.excluded(s)]
+        replayed = settlement.replay(sales, follow_ons, reinstating, self._breathe)
+        replayed.settlements.update(out)
+        return replayed
 
     def _pending_in(self, order: Order) -> dict[str, Settlement]:
         """What is new in an order that is left to the background is pending until then."""

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_id
-from nimriz.core import attribution, decisions, ledger, persons
+from nimriz.core import attribution, decisions, exclusions, ledger, persons
 from nimriz.core.attribution import Click, TokenReader, Verdict
 from nimriz.core.claim import Claim
 from nimriz.core.claims import differences
+from nimriz.core.exclusions import Exclusions
 from nimriz.core.hearing import Crowd, Hearing
 from nimriz.core.ledger import Outcome
 from nimriz.core.mode import Mode
@@ -69,6 +70,7 @@ class Intake:
     _holders: dict[str, str] = field(default_factory=dict)
     _clicks: dict[str, Click | str] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
+    _excluded: Exclusions = exclusions.NONE
     _variants: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def record(self, batch: Sequence[Authentic]) -> list[Answer]:
@@ -77,9 +79,10 @@ class Intake:
         refused = self._sift(batch)
         self._append()
         budget = self.rejudge_max * max(1, len(self._new))
+        self._excluded = exclusions.read(self.tx, self.workspace_id)
         hearing = Hearing(
             self.tx, self.mode, self.workspace_id, self.reader, self.now_ms, budget, self._clicks,
-            self.rejudge_max + len(self._new), self.crowded,
+            self.rejudge_max + len(self._new), self.crowded, excluded=self._excluded,
         )  # fmt: skip
         again = self._tie(hearing)
         hearing.hear(list(self._outcomes.values()), again)
@@ -157,7 +160,7 @@ class Intake:
                 if outcome.identified and not isinstance(click, str):
                     ties.append((outcome, click))
         again: dict[str, Outcome] = {}
-        for person_id, from_ms in attribution.tie(self.tx, self.mode, ties, self._known, self.now_ms):
+        for person_id, from_ms in attribution.tie(self.tx, self.mode, ties, self._known, self.now_ms, self._excluded):
             limit = self.rejudge_max + len(self._outcomes) + 1
             concerned = ledger.of_person(self.tx, self.mode, person_id, (from_ms, ""), limit)
             if len(concerned) >= limit:

@@ -76,6 +76,10 @@ _OF_PERSON = by_mode(
     "and (event_time_ms > :from_ms or event_time_ms = :from_ms and event_id > :after_event_id) "
     "and event_name in ('lead', 'sale') order by event_time_ms, event_id limit :limit_count"
 )
+_SIGNED_BY = by_mode(
+    f"select seq, {_COLUMNS} from @outcomes where workspace_id = :workspace_id and secret_id = :secret_id "
+    "and received_at_ms >= :from_ms and received_at_ms < :to_ms and seq > :after_seq order by seq limit :limit_count"
+)
 _KEYS = by_mode(
     "select idempotency_key, event_id from @idempotency_keys where workspace_id = :workspace_id "
     "and idempotency_key in (:keys) and first_at_ms >= :since_ms"
@@ -138,6 +142,21 @@ def of_person(tx: Tx, mode: Mode, person_id: str, after: tuple[int, str], limit:
         "limit_count": limit,
     }
     return [Outcome._make(row) for row in tx.all(_OF_PERSON[mode], params)]
+
+
+def signed_by(
+    tx: Tx, mode: Mode, workspace_id: str, secret_id: str, period: tuple[int, int], after_seq: int, limit: int
+) -> list[tuple[int, Outcome]]:
+    """At most `limit` outcomes, with their seq, that a secret signed and that arrived in the period; its end is out."""
+    params: Params = {
+        "workspace_id": workspace_id,
+        "secret_id": secret_id,
+        "from_ms": period[0],
+        "to_ms": period[1],
+        "after_seq": after_seq,
+        "limit_count": limit,
+    }
+    return [(int(row[0]), Outcome._make(row[1:])) for row in tx.all(_SIGNED_BY[mode], params)]
 
 
 def key_holders(tx: Tx, mode: Mode, workspace_id: str, keys: Sequence[str], now_ms: int) -> dict[str, str]:

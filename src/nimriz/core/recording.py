@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from nimriz.core import docket, ledger, rehearing
-from nimriz.core.attribution import TokenReader
+from nimriz.core import attribution, docket, exclusions, ledger, rehearing
+from nimriz.core.attribution import GRACE_MS, TokenReader
 from nimriz.core.docket import Entry
 from nimriz.core.hearing import Crowd, Hearing
 from nimriz.core.intake import Answer, Authentic, Intake
+from nimriz.core.ledger import Outcome
 from nimriz.core.mode import Mode
 from nimriz.core.vault import Vault
 from nimriz.store.db import Database, StoreError, Tx
@@ -85,6 +86,9 @@ class Recorder:
         for entry in entries:
             if entry.subject == "event":
                 events.setdefault(entry.workspace_id, []).append(entry)
+            elif entry.subject == "exclusion":
+                while self._hear_excluded(mode, entry):
+                    pass
             else:
                 while self._database.write(partial(self._hear_person, mode=mode, entry=entry)):
                     pass
@@ -121,8 +125,51 @@ class Recorder:
         docket.move_on(tx, mode, entry, outcomes[-1].turn)
         return True
 
+    def _hear_excluded(self, mode: Mode, entry: Entry) -> bool:
+        """Hear one page of what an exclusion covers; whether there are more."""
+        # Looked for beside the writers: what a secret signed may lie far apart.
+        page = self._database.read(partial(_covered, mode=mode, entry=entry))
+        if page:
+            self._database.write(partial(self._hear_page, mode=mode, entry=entry, page=page))
+        else:
+            self._database.write(partial(docket.leave, mode=mode, entry=entry))
+        return bool(page)
+
+    def _hear_page(self, tx: Tx, mode: Mode, entry: Entry, page: Sequence[tuple[int, Outcome]]) -> None:
+        outcomes = [outcome for _, outcome in page]
+        hearing = self._hearing(tx, mode, entry)
+        hearing.hear_again([outcome.event_id for outcome in outcomes])
+        # Whom they tied is judged anew by the ties that hold now; other events may know the same clicks.
+        earliest: dict[str, int] = {}
+        for o in outcomes:
+            if o.identified and o.click_token and not o.is_follow_on:
+                earliest[o.person_id] = min(o.event_time_ms, earliest.get(o.person_id, o.event_time_ms))
+        for person_id, event_time_ms in earliest.items():
+            self._tie_again(tx, mode, entry, person_id)
+            hearing.postpone_person(person_id, event_time_ms - GRACE_MS)
+        docket.move_on(tx, mode, entry, (page[-1][0], ""))
+
+    def _tie_again(self, tx: Tx, mode: Mode, entry: Entry, person_id: str) -> None:
+        """Note the ties of a person that were not, because the ledger knew them by an event that is excluded now."""
+        excluded, after = exclusions.read(tx, entry.workspace_id), (0, "")
+        while outcomes := ledger.of_person(tx, mode, person_id, after, DOCKET_PAGE):
+            read = [(o, self._reader.read(tx, o.workspace_id, o.click_token)) for o in outcomes if o.click_token]
+            counted = [(o, click) for o, click in read if o.identified and not excluded.cover(o)]
+            pairs = [(o, click) for o, click in counted if not isinstance(click, str)]
+            attribution.tie(tx, mode, pairs, {person_id}, self._now_ms(), excluded)
+            after = outcomes[-1].turn
+
     def _hearing(self, tx: Tx, mode: Mode, entry: Entry, breathe: Callable[[], None] = lambda: None) -> Hearing:
         return Hearing(tx, mode, entry.workspace_id, self._reader, self._now_ms(), _UNBOUNDED, breathe=breathe)
+
+
+def _covered(tx: Tx, mode: Mode, entry: Entry) -> list[tuple[int, Outcome]]:
+    """The next page of what an exclusion covers."""
+    place, decision = docket.place(tx, mode, entry), exclusions.find(tx, entry.subject_id)
+    if place is None or decision is None:
+        return []
+    period = decision.from_ms, decision.to_ms
+    return ledger.signed_by(tx, mode, entry.workspace_id, decision.secret_id, period, place[0], DOCKET_PAGE)
 
 
 class _RolledBack(Exception):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 
-from nimriz.core import ledger
+from nimriz.core import exclusions, ledger
+from nimriz.core.exclusions import Exclusions
 from nimriz.core.ledger import Outcome
 from nimriz.core.mode import Mode
 from nimriz.store.db import Tx
@@ -28,8 +29,11 @@ class Relations:
     Of those who name one event or order at most `limit` are read: as many mean that there may be more.
     """
 
-    def __init__(self, tx: Tx, mode: Mode, workspace_id: str, limit: int) -> None:
+    def __init__(
+        self, tx: Tx, mode: Mode, workspace_id: str, limit: int, exclusions: Exclusions = exclusions.NONE
+    ) -> None:
         self._tx, self._mode, self._workspace_id, self._limit = tx, mode, workspace_id, limit
+        self._exclusions = exclusions
         self._outcomes: dict[str, Outcome | None] = {}
         self._naming_event: dict[str, list[Outcome]] = {}
         self._naming_order: dict[str, list[Outcome]] = {}
@@ -67,6 +71,10 @@ class Relations:
             self._naming_order.update((order_id, []) for order_id in order_ids)
             for follow_on in naming:
                 self._naming_order[follow_on.related_order_id].append(follow_on)
+
+    def excluded(self, outcome: Outcome) -> bool:
+        """Whether an outcome counts in nothing."""
+        return self._exclusions.cover(outcome)
 
     def outcome(self, event_id: str) -> Outcome | None:
         """The outcome of an event id."""
@@ -118,7 +126,8 @@ class Relations:
             if named.is_follow_on or other_order or self.reinstated(named) is not None:
                 return Unnamed.INVALID
             return named
-        for sale in self.sales_of(follow_on.related_order_id):
-            if follow_on.currency in ("", sale.currency):
-                return sale
+        sales = [s for s in self.sales_of(follow_on.related_order_id) if follow_on.currency in ("", s.currency)]
+        # An excluded sale is named only where the order has no other.
+        for sale in sorted(sales, key=self.excluded):
+            return sale
         return Unnamed.PENDING

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Check = Literal[
-    "identity", "token_form", "token_authenticity", "workspace", "click_time", "tie", "external_id", "related",
-    "verdict", "settlement",
+    "exclusion", "identity", "token_form", "token_authenticity", "workspace", "click_time", "tie", "external_id",
+    "related", "verdict", "settlement",
 ]  # fmt: skip
 Fact = str | int | bool | None | list[dict[str, object]]
 Facts = dict[str, Fact]
@@ -46,7 +46,12 @@ _NOBODY = "Send click_id or external_id with the event, if there is one."
 _WAITING = "Send what it names too; it is judged again when that arrives."
 _INVALID = "Name the event_id of a lead or sale, and its own order_id or none."
 
+_EXCLUDED = "If its sender is trusted after all, include the secret's events of that time again."
+
 WORDS: dict[tuple[Check, str], Words] = {
+    ("exclusion", "excluded"): Words(
+        False, "What this secret signed when the event arrived is excluded, so it counts in nothing.", _EXCLUDED
+    ),
     ("identity", "click_id_sent"): Words(True, "The event came with a click_id."),
     ("identity", "external_id_sent"): Words(True, "The event came with an external_id."),
     ("identity", "both_ids_sent"): Words(True, "The event came with a click_id and an external_id."),
@@ -75,6 +80,7 @@ WORDS: dict[tuple[Check, str], Words] = {
     ("tie", "tie_from_later"): Words(
         False, "This click was tied by an event that is more than 300 s later than this one."
     ),
+    ("tie", "tie_excluded"): Words(False, "The event that tied this click is excluded, and ties nothing."),
     ("tie", "tie_before_click"): Words(False, "The event is more than 300 s before this click."),
     ("tie", "tie_outside_window"): Words(False, "The event is past the {window_days} days of this click."),
     ("external_id", "tie_chosen"): Words(
@@ -102,6 +108,7 @@ WORDS: dict[tuple[Check, str], Words] = {
     ("verdict", "outside_window"): Words(False, "Not attributed: the event is past the click's window.", _LATE),
     ("verdict", "external_id_unknown"): Words(False, "Not attributed: no click is known of this customer.", _UNTIED),
     ("verdict", "no_identity"): Words(False, "Not attributed: the event says nothing of who it was.", _NOBODY),
+    ("verdict", "excluded"): Words(False, "Not attributed: the event is excluded, or names one that is.", _EXCLUDED),
     ("verdict", "related_pending"): Words(None, "Pending: what the event names has not arrived.", _WAITING),
     ("verdict", "related_invalid"): Words(False, "Not attributed: the event names the wrong thing.", _INVALID),
     ("settlement", "settled"): Words(True, "All of {asked_for} was taken; {remaining} is left of the order."),

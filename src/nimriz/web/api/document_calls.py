@@ -301,6 +301,20 @@ CALLS: dict[tuple[str, str], Call] = {
         {200: _is("Revoked", "It signs no more.", {"revoked": True})}, ("signing_secret_not_found",),
         params={"secret_id": "019ab1f4-7c00-7c3e-9a51-5f0d3c1b2a13"},
     ),
+    ("GET", "/api/v1/signing-secrets/{secret_id}/exclusions"): Call(
+        "Workspace", "List exclusions", "admin",
+        {200: _is("ExclusionList", "The decisions, oldest first.", {"exclusions": [examples.EXCLUSION]})},
+        ("signing_secret_not_found",), params={"secret_id": examples.EXCLUSION["secret_id"]},
+    ),
+    ("POST", "/api/v1/signing-secrets/{secret_id}/exclusions"): Call(
+        "Workspace", "Exclude or include a secret's events", "admin",
+        {201: _is("ExclusionMade", "Decided; the events are judged again within seconds.", {
+            "exclusion": {**examples.EXCLUSION, "events": 17},
+        })},
+        ("signing_secret_not_found",),
+        {"excludes": True, "from": "2026-11-20T00:00:00Z", "to": "2026-11-23T10:00:00Z", "note": "leaked"},
+        {"secret_id": examples.EXCLUSION["secret_id"]},
+    ),
     ("GET", "/api/v1/clicks"): Call(
         "Reading", "List clicks", "analytics:read",
         {200: _is("ClickPage", "A page of clicks.", {"clicks": [examples.CLICK], "next_cursor": None})},

@@ -221,3 +221,8 @@ ERASURE: Example = {
         "signature": "5f" * 64, "public_key": "c0" * 32,
     },
 }  # fmt: skip
+EXCLUSION: Example = {
+    "id": "019ab1f4-7c00-7c3e-9a51-5f0d3c1b2a77", "secret_id": "019ab1f4-7c00-7c3e-9a51-5f0d3c1b2a13", "excludes": True,
+    "from": "2026-11-20T00:00:00.000Z", "to": "2026-11-23T10:00:00.000Z", "note": "leaked",
+    "actor": "019ab1f4-7c00-7c3e-9a51-5f0d3c1b2a01", "decided_at": "2026-11-23T10:00:00.000Z",
+}  # fmt: skip

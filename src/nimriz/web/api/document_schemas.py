@@ -129,7 +129,7 @@ _ATTRIBUTION = closed({
     "method": maybe(one_of("click_id", "external_id", "related")),
     "reason": maybe(one_of(
         "token_malformed", "token_forged", "token_other_workspace", "before_click", "outside_window",
-        "external_id_unknown", "no_identity", "related_pending", "related_invalid",
+        "external_id_unknown", "no_identity", "related_pending", "related_invalid", "excluded",
     )),
     "link_id": maybe(ID), "click_id": maybe(ID), "variant": maybe(TEXT), "clicked_at": maybe(INSTANT),
     "window_days": maybe(DAYS),
@@ -196,6 +196,10 @@ _SIGNING_SECRET = {
     "last_used_at": maybe(INSTANT), "revoked_at": maybe(INSTANT), "unused_90_days": FLAG,
 }  # fmt: skip
 
+_EXCLUSION = {
+    "id": ID, "secret_id": TEXT, "excludes": FLAG, "from": INSTANT, "to": INSTANT, "note": maybe(TEXT), "actor": TEXT,
+    "decided_at": INSTANT,
+}  # fmt: skip
 _ERASURE = closed({
     "id": ID, "status": one_of("pending", "finished"), "asked_at": INSTANT, "finished_at": maybe(INSTANT),
     "destroyed": {"type": "object", "additionalProperties": COUNT},
@@ -298,6 +302,8 @@ SCHEMAS: dict[str, Schema] = {
     "SigningSecretMade": closed({**_SIGNING_SECRET, "signing_secret": TEXT}),
     "Revoked": closed({"revoked": {"const": True}}),
     "TestLedgerEmptied": closed({"deleted": COUNT}),
+    "ExclusionList": closed({"exclusions": many(closed(_EXCLUSION))}),
+    "ExclusionMade": closed({"exclusion": closed({**_EXCLUSION, "events": COUNT})}),
     "Erasure": _ERASURE,
     "ErasureAnswer": closed({"erasure": ref("Erasure"), "support_reference": REFERENCE}),
     "ErasurePage": closed({"erasures": many(ref("Erasure")), "next_cursor": _PAGE_CURSOR}),
