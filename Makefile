@@ -42,6 +42,7 @@ bench: preflight-bench $(RUNTIME) ## redirects, conversions and links a second, 
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/conversions
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/neighbours
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/management
+	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/ledger
 
 reference: preflight-reference $(RUNTIME) ## write docs/reference/api.md from the code
 	@$(BIN)/python tools/reference

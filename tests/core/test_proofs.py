@@ -17,6 +17,7 @@ from nimriz.core.flaws import Flaw
 from nimriz.core.ledger_rows import NAMES, TABLES
 from nimriz.core.seals import ChainBroken
 from nimriz.core.signet import Signet
+from nimriz.store.db import StoreError
 from tests.laws.ledger import NOW_MS, WORKSPACE, opened
 from tests.sealed import VAULT, Sealing, begin, fill, sealed_ledger
 
@@ -271,3 +272,13 @@ def test_of_two_who_seal_at_once_one_comes_second_and_writes_nothing() -> None:
             ledger.database.read = read  # type: ignore[method-assign]
         assert inner[0] > 0
         assert sealed.verify().flaws == []
+
+
+@pytest.mark.parametrize("table", ["seals", "exclusions"])
+def test_the_database_itself_refuses_to_change_what_proves(table: str) -> None:
+    with sealed_ledger() as sealed:
+        before = rows_of(sealed, table)
+        for statement in (f"delete from {table}", f"update {table} set workspace_id = 'x'"):
+            with pytest.raises(StoreError):
+                sealed.database.write(lambda tx, s=statement: tx.run(s))  # type: ignore[misc]
+        assert rows_of(sealed, table) == before

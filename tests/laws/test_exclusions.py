@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nimriz.core.mode import MODES, Mode
@@ -12,15 +12,14 @@ from tests.laws.examples import A, B, back, lead, sale, unattributed
 from tests.laws.facts import Event
 from tests.laws.ledger import Ledger, opened
 from tests.laws.test_ledger_against_model import (
+    EXAMPLES,
     QUESTIONS,
     Asked,
     Batches,
     arrivals,
     assert_agrees,
     assert_reports_agree,
-    fewer,
     first_of,
-    laws,
 )
 
 
@@ -41,7 +40,7 @@ def play(ledger: Ledger, batches: Batches, decided_after: int) -> list[Event]:
     return first_of(batches)
 
 
-@laws
+@settings(max_examples=max(EXAMPLES // 3, 1))
 @given(leaks(), st.sampled_from(MODES), st.sampled_from((1, 256)))
 def test_whenever_it_is_decided_what_stands_is_what_the_model_says(
     drawn: tuple[Batches, int], mode: Mode, rejudge_max: int
@@ -55,7 +54,7 @@ def test_whenever_it_is_decided_what_stands_is_what_the_model_says(
         assert_agrees(ledger, history)
 
 
-@fewer
+@settings(max_examples=max(EXAMPLES // 12, 1))
 @given(leaks(), st.sampled_from(MODES), st.lists(QUESTIONS, min_size=1, max_size=3))
 def test_a_report_shows_what_is_excluded_as_a_reason_and_sums_none_of_it_and_tells_how_it_was_before(
     drawn: tuple[Batches, int], mode: Mode, asked: list[Asked]
