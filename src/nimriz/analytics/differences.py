@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from nimriz.analytics.lines import LINES
+from nimriz.analytics.lines import LINES_AS_OF
 from nimriz.analytics.rows import Rows
 from nimriz.core.mode import Mode
 
@@ -30,9 +30,10 @@ _COLUMNS = (
     "clicked_ms", "counted", "currency", "gross_minor", "taken_minor",
 )  # fmt: skip
 _COLUMN_LIST = ", ".join(_COLUMNS)
-_BEFORE = re.sub(r"\b(known|standing|moved|lines|newest)\b", r"\1_before", LINES).replace(":as_of_ms", ":since_ms")
+_TABLES = re.compile(r"\b(known|standing|moved|lines|newest)\b")
+_BEFORE = _TABLES.sub(r"\1_before", LINES_AS_OF).replace(":as_of_ms", ":since_ms")
 _DIFFERING = (
-    f"{LINES}, {_BEFORE.removeprefix('with ')}, "
+    f"{LINES_AS_OF}, {_BEFORE.removeprefix('with ')}, "
     f"stood as (select {_COLUMN_LIST} from lines), stood_before as (select {_COLUMN_LIST} from lines_before), "
     "differing as (select 'added' as side, a.* from (select * from stood except select * from stood_before) as a "
     "union all select 'removed', b.* from (select * from stood_before except select * from stood) as b), "

@@ -9,7 +9,7 @@ from typing import Any
 
 from nimriz.analytics import zones
 from nimriz.analytics.dimensions import Question
-from nimriz.analytics.lines import LINES, clamped, lines_asked
+from nimriz.analytics.lines import clamped, lines_asked, lines_at
 from nimriz.analytics.reports import Report, build, clicks_asked
 from nimriz.analytics.rows import Rows
 from nimriz.analytics.zones import UNITS
@@ -39,7 +39,7 @@ def funnel(rows: Rows, question: Question) -> tuple[Report, dict[str, Any]]:
     question = question._replace(clock="click")
     source, condition = lines_asked(question)
     each = _EACH.format(source=source, condition=condition.sql)
-    (found,) = rows.all(f"{LINES}, {each} {_STEPS}", condition.params)
+    (found,) = rows.all(f"{lines_at(question.as_of_ms)}, {each} {_STEPS}", condition.params)
     leads, sales, both = (int(value or 0) for value in found[:3])
     after = [None if value is None else int(value) for value in found[3:]]
     return build(rows, question), {
@@ -69,7 +69,8 @@ def cohorts(rows: Rows, question: Question) -> dict[str, Any]:
     # An event may be timed a little before its click.
     days = f"case when {after} < 0 then 0 else ({after} - {after} % {DAY_MS}) end"
     brought = rows.all(
-        f"{LINES}, {each} select {begins} as k0, {days} as k1, count(*) from each_click group by k0, k1",
+        f"{lines_at(question.as_of_ms)}, {each} "
+        f"select {begins} as k0, {days} as k1, count(*) from each_click group by k0, k1",
         condition.params,
     )
     found: dict[str, dict[str, Any]] = {}

@@ -10,27 +10,28 @@ from typing import Any
 from nimriz.analytics import conditions
 from nimriz.analytics.conditions import Condition
 from nimriz.analytics.dimensions import Question
+from nimriz.analytics.tables import columns_of
 from nimriz.base.clock import DAY_MS
 from nimriz.core.attribution import EXCLUDED
 
 _STANDING = (
     "select v.event_id, v.status, v.reason, v.link_id, v.decision, v.click_id, v.clicked_ms from verdicts as v "
     "join (select max(seq) as seq from verdicts where workspace_id = cast(:workspace_id as uuid) and mode = :mode "
-    "and judged_ms <= :as_of_ms group by event_id) as newest on newest.seq = v.seq "
+    "and judged_ms <= :as_of_ms{some} group by event_id) as newest on newest.seq = v.seq "
     "where v.workspace_id = cast(:workspace_id as uuid) and v.mode = :mode"
 )
 _KNOWN = (
     "select event_id, event_name, event_ms, value_minor, currency, related_event_id from outcomes "
-    "where workspace_id = cast(:workspace_id as uuid) and mode = :mode and received_ms <= :as_of_ms"
+    "where workspace_id = cast(:workspace_id as uuid) and mode = :mode and received_ms <= :as_of_ms{some}"
 )
 # What stands between an event and a sale counts with the sale's link and click, and under the event clock on the
 # event's own day. Corrections that came to nothing leave no trace.
 _MOVED = (
     "select event_id, sale_event_id, sum(cast(amount_minor as decimal(38, 0))) as amount_minor from movements "
-    "where workspace_id = cast(:workspace_id as uuid) and mode = :mode and moved_ms <= :as_of_ms "
+    "where workspace_id = cast(:workspace_id as uuid) and mode = :mode and moved_ms <= :as_of_ms{some} "
     "group by event_id, sale_event_id"
 )
-LINES = (
+_ALL = (
     f"with known as ({_KNOWN}), standing as ({_STANDING}), moved as ({_MOVED}), lines as ("
     "select o.event_id, '' as sale_event_id, "
     "o.event_name, o.event_ms, s.status, s.reason, s.link_id, s.decision, s.click_id, s.clicked_ms, "
@@ -51,7 +52,20 @@ LINES = (
     "join known as sale on sale.event_id = m.sale_event_id join standing as s on s.event_id = m.sale_event_id "
     "where m.amount_minor <> 0)"
 )
-"""SQL that begins a statement: `lines` has every event, and whatever a follow-on took as a line of its own."""
+LINES_AS_OF = _ALL.format(some="")
+"""SQL that begins a statement: `lines` has every event that stood at a moment, and what a follow-on took as another."""
+COLUMNS = ", ".join(name for name, _ in columns_of("standing_lines") if name not in ("mode", "workspace_id"))
+LINES = (
+    f"with lines as (select {COLUMNS} from standing_lines "
+    "where workspace_id = cast(:workspace_id as uuid) and mode = :mode)"
+)
+"""The same for those that stand now."""
+REFRESHED = (
+    _ALL.format(some=" and event_id in (select event_id from needed)")
+    + f" select :mode, cast(:workspace_id as uuid), {COLUMNS} from lines "
+    "where event_id in (select event_id from affected)"
+)
+"""SQL: the rows of `standing_lines` for the events that are `affected`, from all that are `needed` for them."""
 AS_OF_NOW_MS = 1 << 62
 _FIRST_MS = 946_684_800_000
 """No event is older than the year 2000."""
@@ -63,6 +77,11 @@ def clamped(question: Question) -> tuple[int, int]:
     """The period as far as anything can be in it."""
     from_ms = max(question.from_ms, _FIRST_MS)
     return from_ms, max(min(question.to_ms, question.now_ms + DAY_MS), from_ms)
+
+
+def lines_at(as_of_ms: int) -> str:
+    """What begins a statement about lines: as of a moment, or, for 0, of now."""
+    return LINES_AS_OF if as_of_ms else LINES
 
 
 def lines_asked(question: Question) -> tuple[str, Condition]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from nimriz.analytics import sources
 from nimriz.analytics.duck import Store
+from nimriz.analytics.lines import AS_OF_NOW_MS, REFRESHED
 from nimriz.analytics.rows import Rows
 from nimriz.analytics.sources import Cursors, LedgerPage, LogPage
 from nimriz.analytics.tables import columns_of
@@ -23,6 +24,18 @@ UNREAD_MAX = 5_000
 """So many unread agents are asked for at a time."""
 
 _TOUCH = ", ".join(name for name, _ in columns_of("touches"))
+_HERE = "workspace_id = cast(:workspace_id as uuid) and mode = :mode"
+_REFRESH = (
+    "create or replace temp table affected as select event_id from staged union "
+    f"select event_id from outcomes where {_HERE} and event_name = 'sale' "
+    "and related_event_id in (select event_id from staged) union "
+    f"select event_id from movements where {_HERE} and sale_event_id in (select event_id from staged)",
+    "create or replace temp table needed as select event_id from affected union "
+    f"select sale_event_id from movements where {_HERE} and event_id in (select event_id from affected) union "
+    f"select related_event_id from outcomes where {_HERE} and event_id in (select event_id from affected)",
+    f"delete from standing_lines where {_HERE} and event_id in (select event_id from affected)",
+    f"insert into standing_lines {REFRESHED}",
+)
 _AGENT = (("log", "integer"), ("seq", "bigint"), ("device", "varchar"), ("os", "varchar"), ("browser", "varchar"))
 
 
@@ -131,7 +144,7 @@ def _unread(rows: Rows, since_ms: int) -> list[tuple[int, int]]:
 
 
 def _empty_test(rows: Rows) -> None:
-    for name in sources.LEDGER:
+    for name in (*sources.LEDGER, "standing_lines"):
         rows.all(f"delete from {name} where mode = 'test'")
 
 
@@ -141,6 +154,7 @@ def _add_ledger(rows: Rows, page: LedgerPage, emptied: bool) -> None:
     if page.decisions is not None:
         rows.all("delete from decisions")
         rows.append("decisions", page.decisions)
+    _refresh_lines(rows, page, emptied)
     named = {(row[10], row[11]) for row in page.rows.get("verdicts", []) if row[11]}
     named |= {(row[4], row[7]) for row in page.rows.get("ties", [])}
     if named:
@@ -152,6 +166,23 @@ def _add_ledger(rows: Rows, page: LedgerPage, emptied: bool) -> None:
         )
         bounds = {"from_ms": min(at for _, at in named), "to_ms": max(at for _, at in named)}
         _touch(rows, "clicks", "clicked_ms >= :from_ms and clicked_ms <= :to_ms and ", bounds)
+
+
+def _refresh_lines(rows: Rows, page: LedgerPage, emptied: bool) -> None:
+    """Write anew the lines of every event that a page says something about, and of those that hang on it."""
+    changed: dict[tuple[str, str], set[str]] = {}
+    for name in ("outcomes", "verdicts", "movements"):
+        for mode, _, workspace_id, event_id, *rest in page.rows.get(name, []):
+            if not (emptied and mode == "test"):
+                of_workspace = changed.setdefault((mode, workspace_id), set())
+                of_workspace.add(event_id)
+                if name == "movements":
+                    of_workspace.add(rest[0])
+    for (mode, workspace_id), event_ids in changed.items():
+        params = {"mode": mode, "workspace_id": workspace_id, "as_of_ms": AS_OF_NOW_MS}
+        rows.stage((("event_id", "varchar"),), [[event_id] for event_id in event_ids])
+        for statement in _REFRESH:
+            rows.all(statement, params)
 
 
 def _touch(rows: Rows, table: str, condition: str = "", bounds: Mapping[str, int] | None = None) -> None:

@@ -14,7 +14,7 @@ from nimriz.analytics import conditions, zones
 from nimriz.analytics.conditions import Condition
 from nimriz.analytics.dimensions import Dimension, Question, dimension
 from nimriz.analytics.figures import COUNTED, Figures, Key
-from nimriz.analytics.lines import DECISIONS_OF, LINES, clamped, lines_asked
+from nimriz.analytics.lines import DECISIONS_OF, clamped, lines_asked, lines_at
 from nimriz.analytics.rows import Row, Rows
 from nimriz.analytics.tables import NO_ID
 from nimriz.analytics.zones import UNITS
@@ -152,7 +152,8 @@ def _summed(rows: Rows, question: Question, keyed: _Keyed | None) -> list[Row]:
     grouped = "l.status, l.reason, l.counted, l.currency"
     if keyed is not None:
         sql, source, grouped = f"{sql}, {keyed.selected}", f"{source}{keyed.joined}", f"{grouped}, {keyed.grouped}"
-    return rows.all(f"{LINES} {sql} from {source} where {condition.sql} group by {grouped}", condition.params)
+    begun = lines_at(question.as_of_ms)
+    return rows.all(f"{begun} {sql} from {source} where {condition.sql} group by {grouped}", condition.params)
 
 
 def _count_whole(report: Report, question: Question, row: Row) -> None:

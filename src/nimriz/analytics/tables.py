@@ -5,7 +5,7 @@ They hold no external id, no metadata and no look-up hash: what erasure destroys
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 
 CONTEXT = (
     "touch_type", "placement", "destination_host", "referrer_host", "utm_source", "utm_medium", "utm_campaign",
@@ -50,6 +50,14 @@ TABLES: dict[str, str] = {
         "mode varchar not null, seq bigint not null, workspace_id uuid not null, event_id varchar not null, "
         "judged_ms bigint not null, status varchar not null, method varchar not null, reason varchar not null, "
         "link_id uuid not null, decision integer not null, click_id uuid not null, clicked_ms bigint not null"
+    ),
+    # Every outcome, and whatever a follow-on took, as it stands now and as reports add it up.
+    "standing_lines": (
+        "mode varchar not null, workspace_id uuid not null, event_id varchar not null, sale_event_id varchar not null, "
+        "event_name varchar not null, event_ms bigint not null, status varchar not null, reason varchar not null, "
+        "link_id uuid not null, decision integer not null, click_id uuid not null, clicked_ms bigint not null, "
+        "counted varchar not null, currency varchar not null, events integer not null, gross_minor bigint not null, "
+        "taken_minor decimal(38, 0) not null"
     ),
     "settlements": (
         "mode varchar not null, seq bigint not null, workspace_id uuid not null, event_id varchar not null, "

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nimriz.analytics.lines import AS_OF_NOW_MS, LINES
+from nimriz.analytics.lines import AS_OF_NOW_MS, LINES_AS_OF
 from nimriz.analytics.rows import Rows
 from nimriz.core.mode import Mode
 
@@ -40,7 +40,8 @@ def tallied(rows: Rows, question: Experiment) -> dict[str, Any]:
         **{name: [] for name in _SUMS},
     }
     asked = " union all ".join(f"select '{name}' as figure, {sql}" for name, sql in _SUMS.items())
-    for name, *row in rows.all(f"{LINES}, {seen}, {_brought(question, unit)}, {_met(unit)}, {_EACH} {asked}", params):
+    begun = f"{LINES_AS_OF}, {seen}, {_brought(question, unit)}, {_met(unit)}, {_EACH}"
+    for name, *row in rows.all(f"{begun} {asked}", params):
         found[name].append([value for value in _plain(row) if value != _NO_LABEL])
     return {"unit": unit, **found}
 
