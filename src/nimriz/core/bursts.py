@@ -102,5 +102,5 @@ class Bursts:
         if len(doors) < BURST_DOORS and len(run) < BURST_CLICKS:
             self._groups[group] = run
             return ()
-        self._groups[group] = tuple(seen._replace(told=True) for seen in run)
+        self._groups[group] = tuple(seen if seen.told else seen._replace(told=True) for seen in run)
         return tuple(seen for seen in run if not seen.told)
