@@ -20,6 +20,7 @@ from nimriz.cli import (
     ledger,
     links,
     signatures,
+    transfers,
     workspaces,
 )
 from nimriz.cli.output import said_no
@@ -41,6 +42,8 @@ app.add_typer(links.blocks, name="block")
 app.add_typer(clicks.app, name="clicks")
 app.add_typer(analytics.app, name="analytics")
 imports.app.command("conversions")(backfill.conversions)
+imports.app.command("installation")(transfers.import_installation)
+exports.app.command("installation")(transfers.export_installation)
 app.add_typer(imports.app, name="import")
 app.add_typer(exports.app, name="export")
 doctors = typer.Typer()
