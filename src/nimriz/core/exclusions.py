@@ -114,10 +114,10 @@ def covered(tx: Tx, decision: Exclusion) -> int:
 
 
 def signed_anything(tx: Tx, workspace_id: str, secret_id: str) -> bool:
-    """Whether a secret is one of the workspace, or an import has put its id in the place of one."""
+    """Whether a secret is one of the workspace, or its id is known from events: those of an import, for example."""
     own = "select 1 from signing_secrets where workspace_id = :workspace_id and secret_id = :secret_id"
     known: Params = {"workspace_id": workspace_id, "secret_id": secret_id}
     if tx.one(own, known) is not None:
         return True
     whole = Exclusion("", workspace_id, secret_id, 0, 0, 2**62, "", "", 0)
-    return secret_id.startswith("import-") and covered(tx, whole) > 0
+    return covered(tx, whole) > 0
