@@ -202,6 +202,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             hashing,
             installation.eraser,
             settings.shared_identity_clicks_min,
+            settings.export_folder is not None,
         )
         bodies = Bodies(counters, timeout_s=settings.body_timeout_s, in_flight_max=settings.body_bytes_in_flight_max)
         plain_host = "" if settings.base_url.startswith("https:") else installation.hosts.default_domain

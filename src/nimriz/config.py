@@ -113,6 +113,7 @@ class Settings(BaseSettings):
     analytics_memory_mib: int = Field(default=512, ge=64)
     analytics_threads: int = Field(default=2, ge=1)
     analytics_wait_ms_max: int = Field(default=5_000, ge=0)
+    export_folder: Path | None = None
     export_keep_days: int = Field(default=7, ge=1, le=400)
 
     body_timeout_s: float = Field(default=10.0, gt=0)

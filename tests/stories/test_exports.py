@@ -24,7 +24,8 @@ FORMULAS = ["=1+1", "+1", "-1", "@sum", "\tx", "'=1", "''x", "plain", "1-2", "ï¼
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("exports") / "data", analytics_wait_ms_max="20000") as running:
+    folder = tmp_path_factory.mktemp("exports")
+    with serving(folder / "data", analytics_wait_ms_max="20000", export_folder=str(folder / "handed")) as running:
         yield running
 
 
@@ -237,3 +238,22 @@ def test_a_closed_surface_keeps_exports_closed(world: Workspace) -> None:
 )  # fmt: skip
 def test_what_cannot_be_exported_is_refused_at_once(world: Workspace, wrong: Body) -> None:
     assert world.call("POST", "/api/v1/exports", wrong).status_code == 422
+
+
+def test_a_schedule_is_made_listed_and_stopped(world: Workspace) -> None:
+    body = {"every": "week", "subject": "report", "folder": "books", "name": "Weekly", "question": {"by": "day"}}
+    made = world.call("POST", "/api/v1/export-schedules", body)
+    assert made.status_code == 201, made.text
+    schedule = made.json()["schedule"]
+    assert (schedule["every"], schedule["last_export_id"], schedule["asked"]) == (
+        "week", None, {"question": {"by": "day"}},
+    )  # fmt: skip
+    assert world.get("/api/v1/export-schedules").json()["schedules"] == [schedule]
+    for wrong in (
+        {"folder": "../other"}, {"every": "hour"}, {"from": "2026-01-01"}, {"include_customer_data": True},
+        {"since_last": True}, {"question": {"from": "2026-01-01"}},
+    ):  # fmt: skip
+        assert world.call("POST", "/api/v1/export-schedules", {**body, **wrong}).status_code == 422
+    path = f"/api/v1/export-schedules/{schedule['id']}"
+    assert world.call("DELETE", path, {}).json() == {"deleted": True}
+    assert world.call("DELETE", path, {}).json()["code"] == "schedule_not_found"

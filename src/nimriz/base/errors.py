@@ -73,6 +73,10 @@ CODES: dict[str, Code] = {
         404, "Signing secret not found", "No live signing secret of this workspace has this id."
     ),
     "export_not_found": Code(404, "Export not found", "No export of this workspace has this id."),
+    "schedule_not_found": Code(404, "Schedule not found", "No export schedule of this workspace has this id."),
+    "schedules_unavailable": Code(
+        409, "Schedules unavailable", "The operator has named no folder for scheduled exports: NIMRIZ_EXPORT_FOLDER."
+    ),
     "export_not_ready": Code(409, "Export not ready", "This export has no file, or none yet: its `status` says why."),
     "domain_not_found": Code(404, "Domain not found", "No domain of this workspace has this id."),
     "domain_taken": Code(

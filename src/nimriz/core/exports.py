@@ -21,7 +21,7 @@ from nimriz.store.db import Database, Params, Row, Tx
 Subject = Literal["clicks", "conversions", "links", "report"]
 Format = Literal["csv", "ndjson", "xlsx", "parquet"]
 Status = Literal["queued", "running", "finished", "failed", "cancelled", "expired", "erased"]
-Reason = Literal["after_ahead", "cell_too_long", "disk_full", "internal_error"]
+Reason = Literal["after_ahead", "cell_too_long", "disk_full", "folder_unwritable", "internal_error"]
 
 SURFACE = "exports"
 OPEN_MAX = 10

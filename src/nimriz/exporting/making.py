@@ -22,12 +22,12 @@ import msgspec
 from nimriz.analytics import click_rows, client, tabular
 from nimriz.analytics.tabular import Column
 from nimriz.base.clock import to_rfc3339
-from nimriz.core import conversions, exports, history
+from nimriz.core import conversions, exports, history, schedules
 from nimriz.core.conversions import Filters
 from nimriz.core.exports import FOLDER, Export, Made, Reason
 from nimriz.exporting import ledger_rows, link_rows, report_rows, sheets
 from nimriz.installation import Installation
-from nimriz.store.db import Database
+from nimriz.store.db import Database, Tx
 
 ANALYTICS_WAIT_S = 60.0
 """So long the columnar store may take to be up to date."""
@@ -87,11 +87,38 @@ class Attempt:
             if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise Failed("disk_full") from None
+        self._deliver(made)
         now_ms, keep_days = self._installation.clock.now_ms(), self._installation.settings.export_keep_days
-        presented = self._installation.records.write(
-            lambda tx: exports.finish(tx, self._export, made, now_ms, keep_days)
-        )
-        return presented or self._drop()
+
+        def present(tx: Tx) -> bool:
+            presented = exports.finish(tx, self._export, made, now_ms, keep_days)
+            if presented:
+                schedules.note_cursor(tx, self._export, made.next_after)
+            return presented
+
+        return self._installation.records.write(present) or self._drop()
+
+    def _deliver(self, made: Made) -> None:
+        """Lay a scheduled run into the operator's folder, whole, with its manifest. Raises Failed."""
+        wanted = self._asked.get("deliver")
+        if wanted is None:
+            return
+        root = self._installation.settings.export_folder
+        if root is None:
+            raise Failed("folder_unwritable")
+        (file,) = json.loads(made.manifest)["files"]
+        folder = root / self._export.workspace_id / wanted["folder"]
+        target = folder / f"{wanted['name']}.{self._export.format}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(f".{target.name}.part")
+            shutil.copyfile(self._folder / file["name"], part)
+            with part.open("rb") as written:
+                os.fsync(written.fileno())
+            target.with_name(f"{target.name}.manifest.json").write_text(made.manifest + "\n", "utf-8")
+            part.replace(target)
+        except OSError as error:
+            raise Failed("folder_unwritable") from error
 
     def _drop(self) -> bool:
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -11,12 +11,13 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
 from nimriz.analytics import sources
 from nimriz.config import Settings
-from nimriz.core import exports
+from nimriz.core import exports, schedules
 from nimriz.core.exports import FOLDER, Export
 from nimriz.exporting.making import Attempt, Failed, Later, folder_of
 from nimriz.installation import Installation, open_installation
@@ -44,6 +45,7 @@ class Press:
     def turn(self) -> bool:
         """Make one export, if one waits; whether one did. Raises StoreError."""
         self._tidy()
+        self._ask_for_due()
         if not self._records.read(exports.waiting):
             return False
         now_ms = self._installation.clock.now_ms()
@@ -52,6 +54,12 @@ class Press:
             return False
         self._make(export)
         return True
+
+    def _ask_for_due(self) -> None:
+        """Ask for what schedules want by now."""
+        now_ms = self._installation.clock.now_ms()
+        for schedule in self._records.read(lambda tx: schedules.due(tx, now_ms)):
+            self._records.write(partial(schedules.run, schedule=schedule, now_ms=now_ms))
 
     def _make(self, export: Export) -> None:
         data_dir = self._installation.settings.data_dir

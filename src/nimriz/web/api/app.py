@@ -35,6 +35,7 @@ from nimriz.web.api import (
     reports,
     results,
     rules,
+    schedules,
     signing_secrets,
     simulator,
     updates,
@@ -94,6 +95,7 @@ def endpoints(desk: Desk) -> FastAPI:
         reports.router,
         balances.router,
         exports.router,
+        schedules.router,
         results.router,
     )
     for router in routers:

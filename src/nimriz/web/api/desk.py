@@ -57,6 +57,8 @@ class Desk:
     hashing: Executor
     eraser: Eraser
     shared_identity_clicks_min: int
+    # Whether the operator has named a folder for scheduled exports.
+    schedules_allowed: bool
 
     async def clicks_of(self, link_ids: Sequence[str]) -> dict[str, int]:
         """How often links were clicked. Raises StoreError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from nimriz.core.exports import Format, Reason, Status, Subject
+from nimriz.core.schedules import Every
 from nimriz.web.api.document_call import Answer, Call, answers
 from nimriz.web.api.document_examples import Example
 from nimriz.web.api.document_schemas import (
@@ -53,10 +54,23 @@ SCHEMAS: dict[str, Schema] = {
         "fresh_as_of": maybe(INSTANT), "next_after": maybe(TEXT), "created_at": INSTANT,
         "started_at": maybe(INSTANT), "finished_at": maybe(INSTANT), "expires_at": maybe(INSTANT),
     }),
+    "Schedule": closed({
+        "id": ID, "name": maybe(TEXT), "every": one_of(*get_args(Every)), "subject": one_of(*get_args(Subject)),
+        "format": one_of(*get_args(Format)), "folder": TEXT, "since_last": FLAG, "asked": ANYTHING,
+        "next_period_from": {"type": "string", "format": "date"}, "next_run_at": INSTANT,
+        "last_export_id": maybe(ID), "created_at": INSTANT,
+    }),
+    "ScheduleAnswer": closed({"schedule": ref("Schedule")}),
+    "SchedulePage": closed({"schedules": many(ref("Schedule")), "next_cursor": maybe(TEXT)}),
     "ExportAnswer": closed({"export": ref("Export")}),
     "ExportPage": closed({"exports": many(ref("Export")), "next_cursor": maybe(TEXT)}),
 }  # fmt: skip
 
+SCHEDULE: Example = {
+    "id": "01934f2a-7c11-7d3e-9c55-1f0d6f3a2b12", "name": "For the books", "every": "day", "subject": "conversions",
+    "format": "csv", "folder": "books", "since_last": True, "asked": {}, "next_period_from": "2026-11-30",
+    "next_run_at": "2026-12-01T00:10:00.000Z", "last_export_id": None, "created_at": "2026-11-30T12:00:00.000Z",
+}  # fmt: skip
 _CLOSED = ("surface_not_enabled",)
 _THIS = {"export_id": _EXPORT_ID}
 _ONE = ("export_not_found", *_CLOSED)
@@ -81,6 +95,21 @@ EXPORT_CALLS: dict[tuple[str, str], Call] = {
         {200: answers("ExportAnswer", "It is stopped, and its file is gone.", {"export": {
             **_WAITING, "status": "cancelled", "finished_at": "2026-11-30T12:00:01.000Z",
         }})}, _ONE, params=_THIS,
+    ),
+    ("POST", "/api/v1/export-schedules"): Call(
+        "Exports", "Schedule an export", "exports",
+        {201: answers("ScheduleAnswer", "It is made by itself from now on.", {"schedule": SCHEDULE})},
+        (*_CLOSED, "quota_exceeded", "schedules_unavailable"),
+        {"name": "For the books", "every": "day", "subject": "conversions", "folder": "books", "since_last": True},
+    ),
+    ("GET", "/api/v1/export-schedules"): Call(
+        "Exports", "List export schedules", "exports",
+        {200: answers("SchedulePage", "The schedules.", {"schedules": [SCHEDULE], "next_cursor": None})}, _CLOSED,
+    ),
+    ("DELETE", "/api/v1/export-schedules/{schedule_id}"): Call(
+        "Exports", "Delete an export schedule", "exports",
+        {200: answers("Deleted", "It makes nothing more.", {"deleted": True})}, ("schedule_not_found",),
+        params={"schedule_id": SCHEDULE["id"]},
     ),
     ("GET", "/api/v1/exports/{export_id}/download"): Call(
         "Exports", "Download an export", "exports",

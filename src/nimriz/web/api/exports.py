@@ -79,7 +79,7 @@ async def make_export(request: Request, new: NewExport) -> Response:
         caller(request, "conversions:read")
     now_ms = desk.clock.now_ms()
     plan = await desk.read(lambda tx: exports.require_surface(tx, key.workspace_id))
-    asked = await _asked(desk, key.workspace_id, new, plan, now_ms)
+    asked = await asked_for(desk, key.workspace_id, new, plan, now_ms)
     add = partial(
         exports.add, workspace_id=key.workspace_id, subject=new.subject, format_=new.format, asked=asked,
         actor=history.by_key(key.key_id), now_ms=now_ms, readable=readable,
@@ -182,7 +182,7 @@ def _instant(instant_ms: int | None) -> str | None:
 # --- what is asked for ----------------------------------------------------------------------------------
 
 
-async def _asked(desk: Desk, workspace_id: str, new: NewExport, plan: str, now_ms: int) -> dict[str, Any]:
+async def asked_for(desk: Desk, workspace_id: str, new: NewExport, plan: str, now_ms: int) -> dict[str, Any]:
     """What whoever makes the export needs to know, and under `told` what the caller said. Raises Refused."""
     told = new.model_dump(by_alias=True, exclude_defaults=True, exclude={"subject", "format", "include_customer_data"})
     if new.subject == "report":
