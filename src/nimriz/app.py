@@ -48,6 +48,7 @@ from nimriz.web.lookups import Lookups
 from nimriz.web.memory import Memory
 from nimriz.web.metrics import Counters
 from nimriz.web.redirect import Redirect
+from nimriz.web.shared import Shared
 from nimriz.web.traits import TraitReader
 from nimriz.web.turnstile import Turnstile
 from nimriz.web.visitor import VisitorReader
@@ -233,6 +234,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             api.build(desk, bodies),
             lambda: _health(clock),
             lambda: _ready(records, recorder),
+            Shared(desk, bodies, visitors),
         )  # fmt: skip
         log.info("stopping")
 

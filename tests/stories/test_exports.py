@@ -240,6 +240,72 @@ def test_what_cannot_be_exported_is_refused_at_once(world: Workspace, wrong: Bod
     assert world.call("POST", "/api/v1/exports", wrong).status_code == 422
 
 
+def shared(world: Workspace, **asked: Any) -> tuple[str, str]:
+    """A saved report and a share of it: the path of its link, and where it is revoked."""
+    saved = world.call(
+        "POST", "/api/v1/saved-reports", {"name": "<b>By day</b>", "question": {"by": "day"}}
+    ).json()["saved_report"]  # fmt: skip
+    made = world.call("POST", f"/api/v1/saved-reports/{saved['id']}/shares", asked)
+    assert made.status_code == 201, made.text
+    share = made.json()["share"]
+    path = f"/api/v1/saved-reports/{saved['id']}/shares"
+    listed = world.get(path).json()["shares"]
+    assert listed == [{name: value for name, value in share.items() if name != "url"}]
+    return share["url"].removeprefix(world.served.url), f"{path}/{share['id']}"
+
+
+def test_whoever_has_the_link_reads_one_report_until_it_is_taken_back(world: Workspace) -> None:
+    token = world.click(world.link()["short_code"])
+    world.post(sale("s", "1234.50", click_id=token))
+    url, revoke = shared(world)
+    page = world.client.get(url)
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "script" not in page.headers["content-security-policy"]
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert "&lt;b&gt;By day&lt;/b&gt;" in page.text
+    assert "<b>" not in page.text
+    assert "1234.50" in page.text
+    told = world.client.get(url, headers={"Accept": "application/json"}).json()
+    report = world.get("/api/v1/analytics/conversions", by="day").json()
+    assert (told["name"], told["rows"], told["totals"]) == ("<b>By day</b>", report["rows"], report["totals"])
+    assert world.client.get(url + "x").status_code == 404
+    assert world.client.get(f"{url}?by=link", headers={"Accept": "application/json"}).json()["by"] == "day"
+    assert world.call("DELETE", revoke, {}).json() == {"revoked": True}
+    assert world.client.get(url).status_code == 404
+    assert world.call("DELETE", revoke, {}).json()["code"] == "saved_report_not_found"
+    assert url.rpartition("_")[2] not in world.served.log_path.read_text()
+
+
+def test_a_share_asks_for_its_password_and_bounds_guessing(world: Workspace) -> None:
+    url, _ = shared(world, password="only for you")
+    asked = world.client.get(url)
+    assert (asked.status_code, "password" in asked.text, "<table" in asked.text) == (200, True, False)
+    assert world.client.get(url, headers={"Accept": "application/json"}).status_code == 401
+    assert world.client.post(url, data={"password": "wrong"}).status_code == 403
+    assert "<table" in world.client.post(url, data={"password": "only for you"}).text
+    statuses = [world.client.post(url, data={"password": "wrong"}).status_code for _ in range(15)]
+    assert statuses[-1] == 429
+
+
+def test_a_share_ends_by_itself_and_with_its_report_and_its_surface(world: Workspace) -> None:
+    refused = world.call("POST", "/api/v1/saved-reports", {"name": "x", "question": {"by": "nothing"}})
+    assert refused.status_code == 422
+    url, path = shared(world)
+    report = path.partition("/shares")[0]
+    past = world.call("POST", f"{report}/shares", {"expires_at": "2020-01-01T00:00:00Z"})
+    assert past.status_code == 422
+    assert world.call("POST", f"{report}/shares", {"expires_at": "2100-01-01T00:00:00Z"}).status_code == 201
+    other = create_workspace(world.served, "Another shop")
+    assert other.get(f"{report}/shares").json()["code"] == "saved_report_not_found"
+    other.client.close()
+    assert world.client.get(url).status_code == 200
+    assert world.call("DELETE", report, {}).json() == {"deleted": True}
+    assert world.client.get(url).status_code == 404
+    closed, _ = shared(world)
+    world.served.run("workspace", "plan", world.workspace_id, "starter")
+    assert world.client.get(closed).status_code == 404
+
+
 def test_a_schedule_is_made_listed_and_stopped(world: Workspace) -> None:
     body = {"every": "week", "subject": "report", "folder": "books", "name": "Weekly", "question": {"by": "day"}}
     made = world.call("POST", "/api/v1/export-schedules", body)

@@ -73,6 +73,7 @@ CODES: dict[str, Code] = {
         404, "Signing secret not found", "No live signing secret of this workspace has this id."
     ),
     "export_not_found": Code(404, "Export not found", "No export of this workspace has this id."),
+    "saved_report_not_found": Code(404, "Saved report not found", "No saved report or share here has this id."),
     "schedule_not_found": Code(404, "Schedule not found", "No export schedule of this workspace has this id."),
     "schedules_unavailable": Code(
         409, "Schedules unavailable", "The operator has named no folder for scheduled exports: NIMRIZ_EXPORT_FOLDER."

@@ -26,6 +26,7 @@ LEFT_OUT = {
     "api_keys": "credentials are made anew",
     "signing_secrets": "credentials are made anew",
     "changes": "tells running processes what changed in the last minutes",
+    "report_shares": "credentials are made anew",
     "exports": "their files are not in it",
 }
 """Tables that no transfer holds, and why."""

@@ -20,6 +20,7 @@ from nimriz.core.domains import Domain, Hosts
 from nimriz.core.slugs import RESERVED_SLUGS
 from nimriz.store.db import StoreError
 from nimriz.web import conversions
+from nimriz.web.api.saved_reports import PREFIX
 from nimriz.web.conversions import Conversions
 from nimriz.web.http import Application, Receive, Scope, Send, answer, answer_json, answer_refused, encode
 from nimriz.web.memory import Memory, Shelf
@@ -53,6 +54,7 @@ class Front:
         api: Application,
         health: Callable[[], dict[str, object]],
         ready: Callable[[], Awaitable[dict[str, object]]],
+        shared: Application,
     ) -> None:
         self._hosts = hosts
         self._memory = memory
@@ -61,6 +63,7 @@ class Front:
         self._api = api
         self._health = health
         self._ready = ready
+        self._shared = shared
         self._names: Shelf[bytes, str] = Shelf(_HOSTS_MAX)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,6 +134,8 @@ class Front:
                 await self._conversions(scope, receive, send)
             else:
                 await self._api(scope, receive, send)
+        elif application and path.startswith(_SHARED):
+            await self._shared(scope, receive, send)
         else:
             await answer_refused(send, Refused("not_found"), new_reference())
 
@@ -145,6 +150,7 @@ class Front:
             await answer(send, 200, encode(found), (_JSON, _FOR_AN_HOUR))
 
 
+_SHARED = PREFIX.encode()
 _RESERVED = frozenset(slug.encode() for slug in RESERVED_SLUGS)
 
 

@@ -35,6 +35,7 @@ from nimriz.web.api import (
     reports,
     results,
     rules,
+    saved_reports,
     schedules,
     signing_secrets,
     simulator,
@@ -96,6 +97,7 @@ def endpoints(desk: Desk) -> FastAPI:
         balances.router,
         exports.router,
         schedules.router,
+        saved_reports.router,
         results.router,
     )
     for router in routers:

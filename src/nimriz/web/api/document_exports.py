@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from nimriz.core.exports import Format, Reason, Status, Subject
+from nimriz.core.saved_reports import ReportKind
 from nimriz.core.schedules import Every
 from nimriz.web.api.document_call import Answer, Call, answers
 from nimriz.web.api.document_examples import Example
@@ -42,6 +43,8 @@ _WAITING: Example = {
     **dict.fromkeys(("started_at", "finished_at", "expires_at"), None), "status": "queued", "rows_done": 0,
 }  # fmt: skip
 
+_SHARE: Schema = {"id": ID, "password_protected": FLAG, "created_at": INSTANT, "expires_at": maybe(INSTANT)}
+
 SCHEMAS: dict[str, Schema] = {
     "Export": closed({
         "id": ID, "subject": one_of(*get_args(Subject)), "format": one_of(*get_args(Format)),
@@ -60,6 +63,14 @@ SCHEMAS: dict[str, Schema] = {
         "next_period_from": {"type": "string", "format": "date"}, "next_run_at": INSTANT,
         "last_export_id": maybe(ID), "created_at": INSTANT,
     }),
+    "SavedReport": closed({
+        "id": ID, "name": TEXT, "report": one_of(*get_args(ReportKind)), "question": ANYTHING, "created_at": INSTANT,
+    }),
+    "SavedReportAnswer": closed({"saved_report": ref("SavedReport")}),
+    "SavedReportPage": closed({"saved_reports": many(ref("SavedReport")), "next_cursor": maybe(TEXT)}),
+    "Share": closed({**_SHARE, "url": TEXT}, optional=("url",)),
+    "ShareAnswer": closed({"share": ref("Share")}),
+    "SharePage": closed({"shares": many(ref("Share")), "next_cursor": maybe(TEXT)}),
     "ScheduleAnswer": closed({"schedule": ref("Schedule")}),
     "SchedulePage": closed({"schedules": many(ref("Schedule")), "next_cursor": maybe(TEXT)}),
     "ExportAnswer": closed({"export": ref("Export")}),
@@ -71,7 +82,16 @@ SCHEDULE: Example = {
     "format": "csv", "folder": "books", "since_last": True, "asked": {}, "next_period_from": "2026-11-30",
     "next_run_at": "2026-12-01T00:10:00.000Z", "last_export_id": None, "created_at": "2026-11-30T12:00:00.000Z",
 }  # fmt: skip
+_AT = "2026-11-30T12:00:00.000Z"
+SAVED: Example = {
+    "id": "01934f2a-7c11-7d3e-9c55-1f0d6f3a2b13", "name": "Revenue by campaign", "report": "conversions",
+    "question": {"by": "utm_campaign"}, "created_at": _AT,
+}  # fmt: skip
+SHARE: Example = {
+    "id": "01934f2a-7c11-7d3e-9c55-1f0d6f3a2b14", "password_protected": True, "created_at": _AT, "expires_at": None,
+}  # fmt: skip
 _CLOSED = ("surface_not_enabled",)
+_SAVED = ("saved_report_not_found",)
 _THIS = {"export_id": _EXPORT_ID}
 _ONE = ("export_not_found", *_CLOSED)
 EXPORT_CALLS: dict[tuple[str, str], Call] = {
@@ -110,6 +130,36 @@ EXPORT_CALLS: dict[tuple[str, str], Call] = {
         "Exports", "Delete an export schedule", "exports",
         {200: answers("Deleted", "It makes nothing more.", {"deleted": True})}, ("schedule_not_found",),
         params={"schedule_id": SCHEDULE["id"]},
+    ),
+    ("POST", "/api/v1/saved-reports"): Call(
+        "Exports", "Save a report", "exports",
+        {201: answers("SavedReportAnswer", "It is kept.", {"saved_report": SAVED})},
+        ("surface_not_enabled", "quota_exceeded"), {"name": "Revenue by campaign", "question": {"by": "utm_campaign"}},
+    ),
+    ("GET", "/api/v1/saved-reports"): Call(
+        "Exports", "List saved reports", "exports",
+        {200: answers("SavedReportPage", "The reports.", {"saved_reports": [SAVED], "next_cursor": None})},
+    ),
+    ("DELETE", "/api/v1/saved-reports/{report_id}"): Call(
+        "Exports", "Delete a saved report", "exports",
+        {200: answers("Deleted", "It is gone, and its links lead nowhere.", {"deleted": True})}, _SAVED,
+        params={"report_id": SAVED["id"]},
+    ),
+    ("POST", "/api/v1/saved-reports/{report_id}/shares"): Call(
+        "Exports", "Share a saved report", "exports",
+        {201: answers("ShareAnswer", "The link is shown this once.", {
+            "share": {**SHARE, "url": "https://go.example.com/app/shared/nimshare_…"},
+        })}, (*_SAVED, "quota_exceeded"), {"password": "only for you"}, {"report_id": SAVED["id"]},
+    ),
+    ("GET", "/api/v1/saved-reports/{report_id}/shares"): Call(
+        "Exports", "List the shares of a report", "exports",
+        {200: answers("SharePage", "The shares, without their links.", {"shares": [SHARE], "next_cursor": None})},
+        _SAVED, params={"report_id": SAVED["id"]},
+    ),
+    ("DELETE", "/api/v1/saved-reports/{report_id}/shares/{share_id}"): Call(
+        "Exports", "Take a share back", "exports",
+        {200: answers("Revoked", "Its link leads nowhere.", {"revoked": True})}, _SAVED,
+        params={"report_id": SAVED["id"], "share_id": SHARE["id"]},
     ),
     ("GET", "/api/v1/exports/{export_id}/download"): Call(
         "Exports", "Download an export", "exports",

@@ -65,6 +65,8 @@ WORDS = {
     "medium": "Appended as `utm_medium`. `utm_medium` is taken too, one of the two.",
     "question": "The parameters of a report, by name, as its own call takes them.",
     "report": "Which report.",
+    "report_id": "The saved report's `id`.",
+    "share_id": "The share's `id`.",
     "schedule_id": "The schedule's `id`.",
     "since_last": "Only what came or changed since the run before, instead of a period.",
     "subject": "What is exported.",

@@ -216,23 +216,29 @@ async def _report(desk: Desk, workspace_id: str, new: NewExport) -> dict[str, An
     """The question of a report, with every row in one page."""
     if {"limit", "cursor", "compare"} & new.question.keys():
         raise bad("question")
-    lists = {name: value if isinstance(value, list) else [value] for name, value in new.question.items()}
-    try:
-        if new.report == "clicks":
-            clicks = ClicksQuery.model_validate(_single(lists, ClicksQuery))
-            asked = await asking.read(desk, workspace_id, clicks, dimensions_of(clicks.by, clicks.then_by))
-        else:
-            query = ReportQuery.model_validate(_single(lists, ReportQuery))
-            asked = await asking.read(
-                desk, workspace_id, query, dimensions_of(query.by, query.then_by),
-                mode=query.mode, clock=query.clock, event_names=query.event_name,
-            )  # fmt: skip
-    except ValueError:
-        raise bad("question") from None
+    query = read_question(new.report, new.question)
+    dimensions = dimensions_of(query.by, query.then_by)
+    if isinstance(query, ReportQuery):
+        asked = await asking.read(
+            desk, workspace_id, query, dimensions, mode=query.mode, clock=query.clock, event_names=query.event_name
+        )
+    else:
+        asked = await asking.read(desk, workspace_id, query, dimensions)
     first_day = retention.first_day_shown(asked.question.shown_from_ms, asked.period.zone)
     question = asked.question._replace(offset=0, limit=_ROWS_MAX)._asdict()
     of = "clicks" if new.report == "clicks" else "report"
     return {"of": of, "question": question, "hidden": asked.hidden, "first_day": first_day}
+
+
+def read_question(report: str, question: dict[str, Any]) -> ReportQuery | ClicksQuery:
+    """The parameters of a report's call, as a body has them. Raises Refused(validation_failed)."""
+    lists = {name: value if isinstance(value, list) else [value] for name, value in question.items()}
+    try:
+        if report == "clicks":
+            return ClicksQuery.model_validate(_single(lists, ClicksQuery))
+        return ReportQuery.model_validate(_single(lists, ReportQuery))
+    except ValueError:
+        raise bad("question") from None
 
 
 def _single(lists: dict[str, list[Any]], query: type[BaseModel]) -> dict[str, Any]:

@@ -48,9 +48,13 @@ class ClicksQuery(PageQuery):
 async def conversions_report(request: Request, query: Annotated[ReportQuery, Query()]) -> Response:
     """Clicks, leads, sales and net revenue, broken down by one or two dimensions."""
     desk: Desk = request.app.state.desk
-    key = caller(request, "analytics:read")
+    return answer(await conversions_told(desk, caller(request, "analytics:read").workspace_id, query))
+
+
+async def conversions_told(desk: Desk, workspace_id: str, query: ReportQuery) -> dict[str, Any]:
+    """A report on conversions as it is told. Raises Refused."""
     asked = await asking.read(
-        desk, key.workspace_id, query, dimensions_of(query.by, query.then_by),
+        desk, workspace_id, query, dimensions_of(query.by, query.then_by),
         mode=query.mode, clock=query.clock, event_names=query.event_name,
     )  # fmt: skip
     told = await desk.ask("report", asked.question._asdict())
@@ -64,48 +68,48 @@ async def conversions_report(request: Request, query: Annotated[ReportQuery, Que
         return Shape(_hides(asked, keys), clickless, base)
 
     body = await _told(desk, asked, told, of_row)
-    return answer(
-        {
-            **_head(asked, query),
-            "clock": query.clock,
-            "mode": query.mode,
-            "as_of": to_rfc3339(asked.as_of_ms) if asked.as_of_ms else None,
-            "rows": body,
-            "totals": whole["totals"].members(totals),
-            "unattributed": {
-                **whole["unattributed"].members(figures.from_wire(told["unattributed"])),
-                "reasons": dict(sorted(told["reasons"].items())),
-            },
-            **_compared(asked, told, whole),
-            **_foot(asked, told),
-        }
-    )
+    return {
+        **_head(asked, query),
+        "clock": query.clock,
+        "mode": query.mode,
+        "as_of": to_rfc3339(asked.as_of_ms) if asked.as_of_ms else None,
+        "rows": body,
+        "totals": whole["totals"].members(totals),
+        "unattributed": {
+            **whole["unattributed"].members(figures.from_wire(told["unattributed"])),
+            "reasons": dict(sorted(told["reasons"].items())),
+        },
+        **_compared(asked, told, whole),
+        **_foot(asked, told),
+    }
 
 
 @router.get("/api/v1/analytics/clicks")
 async def clicks_report(request: Request, query: Annotated[ClicksQuery, Query()]) -> Response:
     """Clicks and visitors, broken down by one or two dimensions."""
     desk: Desk = request.app.state.desk
-    key = caller(request, "analytics:read")
-    asked = await asking.read(desk, key.workspace_id, query, dimensions_of(query.by, query.then_by))
+    return answer(await clicks_told(desk, caller(request, "analytics:read").workspace_id, query))
+
+
+async def clicks_told(desk: Desk, workspace_id: str, query: ClicksQuery) -> dict[str, Any]:
+    """A report on clicks as it is told. Raises Refused."""
+    asked = await asking.read(desk, workspace_id, query, dimensions_of(query.by, query.then_by))
     told = await desk.ask("clicks", asked.question._asdict())
 
     def of_row(keys: Sequence[str]) -> Shape:
         return Shape(_hides(asked, keys), clicks_only=True)
 
     whole = {"totals": Shape(asked.hidden, clicks_only=True)}
-    return answer(
-        {
-            **_head(asked, query),
-            "as_of": to_rfc3339(asked.as_of_ms) if asked.as_of_ms else None,
-            "rows": await _told(desk, asked, told, of_row),
-            "totals": whole["totals"].members(figures.from_wire(told["totals"])),
-            "suppressed": None if asked.hidden else told["suppressed"],
-            "quality": None if asked.hidden else told["quality"],
-            **_compared(asked, told, whole),
-            **_foot(asked, told),
-        }
-    )
+    return {
+        **_head(asked, query),
+        "as_of": to_rfc3339(asked.as_of_ms) if asked.as_of_ms else None,
+        "rows": await _told(desk, asked, told, of_row),
+        "totals": whole["totals"].members(figures.from_wire(told["totals"])),
+        "suppressed": None if asked.hidden else told["suppressed"],
+        "quality": None if asked.hidden else told["quality"],
+        **_compared(asked, told, whole),
+        **_foot(asked, told),
+    }
 
 
 def dimensions_of(by: str, then_by: str) -> tuple[str, ...]:
