@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from nimriz.analytics import click_rows, wire
+from nimriz.analytics import click_rows, patience, wire
 from nimriz.analytics.click_rows import ClicksAsked
 from nimriz.analytics.duck import Damaged, Store
 from nimriz.analytics.rows import Rows
@@ -31,6 +31,7 @@ def answer(store: Store, connection: socket.socket, request: dict[str, Any], fre
     told: list[dict[str, Any]] = []
 
     def copy() -> None:
+        patience.lower_own()
         try:
             told.append(store.read(lambda rows: _copied(rows, asked, path, request["format"], fresh_ms, running)))
         except (Damaged, duckdb.Error) as error:

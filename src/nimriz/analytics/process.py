@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from nimriz.analytics import answers, copying, sources, wire
+from nimriz.analytics import answers, copying, patience, sources, wire
 from nimriz.analytics.duck import Damaged, Store
 from nimriz.analytics.projector import Projector
 from nimriz.analytics.watch import Options
@@ -177,6 +177,7 @@ def run(options: Options) -> None:
     lock = os.open(data_dir / "analytics.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     office = Office(options)
+    patience.lower_others()
     listener = socket.socket(socket.AF_UNIX)
     with wire.socket_path(data_dir) as path:
         Path(path).unlink(missing_ok=True)

@@ -6,12 +6,14 @@ as long as a spreadsheet keeps its digits, and a text beyond.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import xlsxwriter
+from xlsxwriter.exceptions import FileCreateError
 
 from nimriz.analytics.tabular import Column
 
@@ -38,21 +40,33 @@ def write(path: Path, title: str, columns: Sequence[Column], batches: Iterable[l
     book = xlsxwriter.Workbook(str(path), {**_OPTIONS, "tmpdir": str(folder)})
     # More than 4 GiB need it; less does not notice.
     book.use_zip64()
-    sheet: Any = None
-    count, line, number = 0, SHEET_ROWS_MAX + 1, 0
+    try:
+        count = _write_rows(book, title, columns, batches)
+    finally:
+        _close(book)
+    return count
+
+
+def _write_rows(book: Any, title: str, columns: Sequence[Column], batches: Iterable[list[tuple[Any, ...]]]) -> int:
+    sheet = _sheet(book, title, columns)
+    count, line, number = 0, 1, 1
     for batch in batches:
         for row in batch:
             if line > SHEET_ROWS_MAX:
                 number += 1
-                sheet = _sheet(book, title if number == 1 else f"{title} {number}", columns)
-                line = 1
+                sheet, line = _sheet(book, f"{title} {number}", columns), 1
             _write_row(sheet, line, columns, row)
             line += 1
             count += 1
-    if sheet is None:
-        _sheet(book, title, columns)
-    book.close()
     return count
+
+
+def _close(book: Any) -> None:
+    """Put the file together. Raises OSError."""
+    try:
+        book.close()
+    except FileCreateError as error:
+        raise OSError(errno.ENOSPC, "the file cannot be written") from error
 
 
 def _sheet(book: Any, name: str, columns: Sequence[Column]) -> Any:
