@@ -27,14 +27,24 @@ def watch(options: Options) -> None:
 
 
 def keep(module: str, *arguments: str) -> None:
-    """The same for any module that is a program."""
+    """The same for any module that is a program. Returns when it has been started.
+
+    A worker that is forked while a process is being started inherits the pipe by which starting it is told, and keeps
+    it open; whoever waits at its other end would wait as long as the worker lives, and start nothing again.
+    """
     command = [sys.executable, "-m", module, *arguments]
-    threading.Thread(target=_keep, args=(command,), name=f"{module}-watch", daemon=True).start()
+    started = threading.Event()
+    threading.Thread(target=_keep, args=(command, started), name=f"{module}-watch", daemon=True).start()
+    started.wait()
 
 
-def _keep(command: list[str]) -> None:
+def _keep(command: list[str], started: threading.Event) -> None:
     # It dies with the thread that started it, which is this one and lasts as long as the process.
     pause = threading.Event()
     while True:
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, env=os.environ).wait()
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=os.environ)
+        finally:
+            started.set()
+        process.wait()
         pause.wait(_AGAIN_S)
