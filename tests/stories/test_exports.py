@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
@@ -82,12 +83,10 @@ def _ndjson(content: bytes) -> list[list[Any]]:
 
 
 def _parquet(content: bytes) -> list[list[Any]]:
-    with duckdb.connect() as connection:
-        connection.execute("create table bytes as select 1")
-        path = f"/dev/shm/nimriz-{hashlib.sha256(content).hexdigest()}.parquet"
-        with open(path, "wb") as file:
-            file.write(content)
-        return [list(row) for row in connection.execute(f"select * from read_parquet('{path}')").fetchall()]
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as file, duckdb.connect() as connection:
+        file.write(content)
+        file.flush()
+        return [list(row) for row in connection.execute(f"select * from read_parquet('{file.name}')").fetchall()]
 
 
 def _xlsx(content: bytes) -> list[list[Any]]:
