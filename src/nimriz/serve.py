@@ -47,7 +47,7 @@ def serve(settings: Settings, greeting: str) -> None:
                 settings.clock_offset_s,
             )
         )
-        keep("nimriz.exporting")
+        keep("nimriz.exporting", str(settings.data_dir.absolute()), str(settings.clock_offset_s))
         print(greeting, file=sys.stderr, flush=True)
         listener("nimriz.app:application", settings, factory=True).serve()
 

@@ -151,6 +151,16 @@ def waiting(tx: Tx) -> bool:
     return tx.one("select 1 from exports where status = 'queued' limit 1") is not None
 
 
+def wanted(tx: Tx, now_ms: int) -> bool:
+    """Whether somebody has to make exports, or to let go of some: asked when nobody does."""
+    row = tx.one(
+        "select 1 from exports where status in ('queued', 'running') "
+        "or status = 'finished' and expires_at_ms <= :now_ms limit 1",
+        {"now_ms": now_ms},
+    )
+    return row is not None
+
+
 def take(tx: Tx, now_ms: int) -> Export | None:
     """The export that has waited longest, as a new attempt; one that was given up too often fails instead."""
     tx.run(
@@ -241,14 +251,18 @@ def with_files(tx: Tx) -> set[str]:
     return {str(row[0]) for row in rows}
 
 
-def remove_forgotten(records: Database, folder: Path) -> None:
-    """Remove from disk what no export has any more: expired, cancelled, erased. Raises StoreError."""
+def forgotten(records: Database, folder: Path) -> list[Path]:
+    """What is on disk and no export has any more: expired, cancelled, erased. Raises StoreError."""
     # The folders first: one that is made meanwhile is not among them.
     entries = list(folder.iterdir()) if folder.is_dir() else []
     kept = records.read(with_files) if entries else set()
-    for entry in entries:
-        if entry.name not in kept:
-            shutil.rmtree(entry, ignore_errors=True)
+    return [entry for entry in entries if entry.name not in kept]
+
+
+def remove_forgotten(records: Database, folder: Path) -> None:
+    """Remove that from disk. Raises StoreError."""
+    for entry in forgotten(records, folder):
+        shutil.rmtree(entry, ignore_errors=True)
 
 
 def forget_readable(tx: Tx, workspace_id: str) -> None:

@@ -1,5 +1,5 @@
 """python -m nimriz.exporting: started by serve."""
 
-from nimriz.exporting.process import main
+from nimriz.exporting.watch import main
 
 main()

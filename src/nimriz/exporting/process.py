@@ -1,6 +1,7 @@
 """The process that makes exports, one after the other, and lets go of those that were kept long enough.
 
-Only one does: whoever has the lock. It ends with its parent, and begins anew what it was at.
+Only one does: whoever has the lock. It begins anew what the one before was at. It ends with its parent, and when it has
+had nothing to do for a while.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from nimriz.store.db import Database, StoreError, Tx
 
 LOOK_EVERY_S = 0.25
 TIDY_EVERY_S = 60.0
+IDLE_S_MAX = 10.0
 _NICENESS = 19
 _WAIT_AFTER_FAILURE_S = 5.0
 
@@ -93,14 +95,17 @@ class Press:
 
 
 def run(settings: Settings) -> None:
-    """Make exports until the parent ends."""
+    """Make exports until there is nothing to do."""
     os.nice(_NICENESS)
     lock = os.open(settings.data_dir / "exports.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     press = Press(open_installation(settings))
-    while True:
+    busy_s = time.monotonic()
+    while time.monotonic() - busy_s < IDLE_S_MAX:
         try:
-            if not press.turn():
+            if press.turn():
+                busy_s = time.monotonic()
+            else:
                 time.sleep(LOOK_EVERY_S)
         except StoreError as error:
             log.error("exports_unavailable", error=str(error))
@@ -121,3 +126,7 @@ def main() -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
     run(Settings())
+
+
+if __name__ == "__main__":
+    main()
