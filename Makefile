@@ -43,6 +43,7 @@ bench: preflight-bench $(RUNTIME) ## redirects, conversions and links a second, 
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/neighbours
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/management
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/ledger
+	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/million --outcomes 50000
 
 reference: preflight-reference $(RUNTIME) ## write docs/reference/api.md from the code
 	@$(BIN)/python tools/reference
