@@ -155,6 +155,23 @@ def anything(size_max: int = 9) -> st.SearchStrategy[list[Event]]:
     )
 
 
+def returning(size_max: int = 9) -> st.SearchStrategy[list[Event]]:
+    """People who click again and again, and buy, and give back: many clicks that would each have earned a sale."""
+    return _history(
+        Pools(
+            event_ids=(),
+            names=("lead", "sale", "sale", "sale", "refund", "reversal"),
+            times=(BASE_MS, BASE_MS + 200_000, *CALM),
+            clicks=(None, *CLICKS),
+            people=("ann", "ann", "ann", "Ann", None),
+            orders=("o", "o", None),
+            currencies=("USD", "USD", "JPY", None),
+            values=VALUES,
+        ),
+        size_max,
+    )
+
+
 @st.composite
 def disputes(draw: st.DrawFn) -> list[Event]:
     """A dispute lost and won again, in any order of times: instalments, reversals, sales that reinstate them.

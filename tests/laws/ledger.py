@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from nimriz.analytics import figures
+from nimriz.analytics.credit import Model
 from nimriz.analytics.dimensions import Question
 from nimriz.analytics.figures import Figures
 from nimriz.base import ids, jsontext
@@ -254,12 +255,14 @@ def report(
     zone: str = "UTC",
     filters: Mapping[str, Sequence[str]] = {},
     as_of_ms: int = 0,
+    model: Model = "last",
 ) -> facts.Report:
     """A report in the model's words, its rates as the API gives them."""
     asked = {name: [_LINK_IDS.get(value, value) for value in values] for name, values in filters.items()}
     question = Question(
-        WORKSPACE, mode, from_ms, to_ms, zone, NOW_MS, (by,), clock, asked, left_out=("bot",), as_of_ms=as_of_ms
-    )
+        WORKSPACE, mode, from_ms, to_ms, zone, NOW_MS, (by,), clock, asked,
+        left_out=("bot",), as_of_ms=as_of_ms, model=model,
+    )  # fmt: skip
     told = columnar.report(question)
     clickless = by == "event_name"
     rows = {

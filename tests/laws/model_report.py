@@ -13,7 +13,20 @@ from zoneinfo import ZoneInfo
 
 from tests.laws.facts import Click, Event, Money, Report, Row, Verdict
 from tests.laws.histories import CONTEXT
-from tests.laws.model import book, is_sale, judge, known
+from tests.laws.model import (
+    FOLLOW_ONS,
+    GRACE_MS,
+    book,
+    credit,
+    is_sale,
+    judge,
+    known,
+    named,
+    objection,
+    rank,
+    reinstated,
+    verdict,
+)
 
 Filters = Mapping[str, Sequence[str]]
 UNITS = ("hour", "day", "week", "month")
@@ -53,6 +66,66 @@ def entries(events: Iterable[Event]) -> list[Entry]:
         Entry(world[by], verdicts[sale_id], None, world[sale_id].currency, 0, minor)
         for by, sale_id, minor in book(world.values())[1]
     ]
+
+
+def touches(world: Mapping[str, Event], event: Event) -> list[Click]:
+    """The clicks that would each have earned a lead or a sale, the earliest first.
+
+    READING: a click in the grace after the event counts too; an event whose verdict is `excluded` ties nothing.
+    """
+    tied = set()
+    for other in world.values():
+        same = other == event or (event.external_id is not None and other.external_id == event.external_id)
+        ties = same and other.name in ("lead", "sale") and verdict(world, other).reason != "excluded"
+        if ties and isinstance(other.click, Click) and other.time_ms - GRACE_MS <= event.time_ms:
+            tied.add(other.click)
+    fit = [click for click in tied if objection(click, event.time_ms) is None]
+    return sorted(fit, key=lambda click: (click.time_ms, click.click_id))
+
+
+def origin(world: Mapping[str, Event], event: Event) -> Event:
+    """The lead or sale that an attributed event goes back to."""
+    reversal = reinstated(world, event)
+    if reversal is not None:
+        return origin(world, reversal)
+    found = named(world, event) if event.name in FOLLOW_ONS else event
+    assert isinstance(found, Event)
+    return found
+
+
+def credited(events: Iterable[Event], model: str) -> list[Entry]:
+    """The same book, where the first click of a person earns, or all do: minor units are dealt out like cards."""
+    world = known(events)
+    lines = entries(world.values())
+    movements: dict[tuple[str, str], int] = {}
+    for by, sale_id, minor in book(world.values())[1]:
+        movements[by, sale_id] = movements.get((by, sale_id), 0) + minor
+    dealt_lines = []
+
+    def deal(line: Entry, of: Event, gross: range = range(0), taken: range = range(0)) -> None:
+        clicks = touches(world, of)[: 1 if model == "first" else None]
+        for place, click in enumerate(clicks):
+            mine = [sum(unit % len(clicks) == place for unit in units) for units in (gross, taken)]
+            sign = 1 if taken.step > 0 else -1
+            column = line.column if place == 0 else None
+            if column is not None or any(mine):
+                own = credit(click, line.verdict.method or "")
+                dealt_lines.append(Entry(line.event, own, column, line.currency, mine[0], sign * mine[1]))
+
+    for line in lines:
+        if line.verdict.status != "attributed":
+            dealt_lines.append(line)
+        elif line.column is not None:
+            deal(line, origin(world, line.event), gross=range(line.gross))
+    for sale in world.values():
+        if verdict(world, sale).status != "attributed":
+            continue
+        dealt, mine = 0, [(minor, world[by]) for (by, of), minor in movements.items() if of == sale.event_id and minor]
+        for minor, event in sorted(mine, key=lambda move: (move[0] < 0, rank(move[1]))):
+            units = range(dealt, dealt + minor) if minor > 0 else range(dealt - 1, dealt + minor - 1, -1)
+            deal(Entry(event, verdict(world, sale), currency=sale.currency), sale, taken=units)
+            dealt += minor
+    return dealt_lines
 
 
 def day(time_ms: int) -> str:
@@ -114,6 +187,7 @@ def report(
     to_ms: int | None = None,
     zone: str = "UTC",
     filters: Filters = {},  # noqa: B006 - nobody changes it
+    model: str = "last",
 ) -> Report:
     """The report by link, variant, event_name, utm_source, tag, or a unit of time; `clicks` are the tracked ones.
 
@@ -144,7 +218,8 @@ def report(
         return click_keys(clicked[line.verdict.click_id or ""], by, zone)
 
     names = {"leads", "sales"} | {COLUMNS[name] for name in filters.get("event_name", [])}
-    lines = [line for line in entries(world.values()) if inside(at_ms(line)) and asked(line)]
+    written = entries(world.values()) if model == "last" else credited(world.values(), model)
+    lines = [line for line in written if inside(at_ms(line)) and asked(line)]
     won = [line for line in lines if line.verdict.status == "attributed"]
     lost = [line for line in lines if line.verdict.status != "attributed"]
     counted = [line for line in lost if line.verdict.reason != "excluded"]  # that is visible as a reason, and no more

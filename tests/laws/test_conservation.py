@@ -16,6 +16,7 @@ from nimriz.analytics.differences import Between
 from nimriz.analytics.dimensions import Question
 from tests.columnar import Columnar
 from tests.laws import facts
+from tests.laws.examples import back, sale
 from tests.laws.histories import BASE_MS, DAY_MS
 from tests.laws.ledger import NOW_MS, WORKSPACE, opened, report
 from tests.laws.test_ledger_against_model import EXAMPLES, arrivals
@@ -140,6 +141,17 @@ def test_what_changed_between_two_moments_is_the_difference_of_their_reports(dra
         ours = {key: value for key, value in difference.items() if value and key[0] == place}
         assert ours == {key: value for key, value in told.items() if value}
     assert all(change["removed"] != change["added"] for change in changes)
+
+
+def test_what_is_taken_from_two_sales_in_equal_parts_is_two_changes() -> None:
+    with opened() as ledger:
+        ledger.record_all([[sale("1", 5, 1, order="o"), sale("2", 5, 2, order="o")]])
+        since_ms = ledger.arrival_ms
+        ledger.record_all([[back("r", None, 3_000, order="o")]])
+        with ledger.columnar(clicked=False) as columnar:
+            (change,) = all_changes(columnar, since_ms, ledger.arrival_ms)
+    taken = [(line["sale_event_id"], line["taken_back_minor"]) for line in change["added"] if not line["counted_as"]]
+    assert taken == [("1", 5), ("2", 5)]
 
 
 def all_changes(columnar: Columnar, since_ms: int, until_ms: int) -> list[dict[str, Any]]:

@@ -45,6 +45,7 @@ QUESTIONS = st.builds(
     clock=st.sampled_from(("event", "click")),
     zone=st.sampled_from(("UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu")),
     filters=NARROWED,
+    model=st.sampled_from(("last", "first", "linear")),
 )
 Asked = dict[str, Any]
 

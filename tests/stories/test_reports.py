@@ -132,6 +132,36 @@ def test_a_series_tells_every_unit_in_order_those_without_anything_too(shop: Sho
     assert long.status_code == 422
 
 
+def test_a_sale_goes_to_the_last_click_the_first_or_all_of_a_person(world: Workspace) -> None:
+    tokens = {}
+    for slug in ("one", "two", "three"):
+        world.link(custom_slug=f"way-{slug}")
+        tokens[slug] = world.location(f"way-{slug}").partition("nim_ct=")[2].partition("&")[0]
+        time.sleep(0.01)
+    assert world.post(lead("l1", tokens["one"], "ann")).status_code == 201
+    assert world.post(lead("l2", tokens["two"], "ann")).status_code == 201
+    assert world.post(sale("s", "1.00", click_id=tokens["three"], external_id="ann")).status_code == 201
+    assert world.post(follow_on("refund", "r", "0.02", related_event_id="s")).status_code == 201
+    assert world.post(sale("nobody's", "5.00")).status_code == 201
+
+    def told(**asked: Any) -> Body:
+        body: Body = world.get("/api/v1/analytics/conversions", **asked).json()
+        return body
+
+    def nets(body: Body) -> dict[str, str]:
+        return {row["label"].rpartition("-")[2]: row["revenue"][0]["net"] for row in body["rows"] if row["revenue"]}
+
+    last, first, linear = told(), told(model="first"), told(model="linear")
+    assert nets(last) == nets(told(model="last")) == {"three": "0.98"}
+    assert nets(first) == {"one": "0.98"}
+    assert nets(linear) == {"one": "0.33", "two": "0.32", "three": "0.33"}
+    assert last["totals"] == first["totals"] == linear["totals"]
+    assert last["unattributed"] == first["unattributed"] == linear["unattributed"]
+    assert ("model" in last, first["model"], linear["model"]) == (False, "first", "linear")
+    assert world.get("/api/v1/analytics/conversions", model="middle").status_code == 422
+    assert world.get("/api/v1/analytics/funnel", model="first").status_code == 422
+
+
 def test_another_period_stands_beside(shop: Shop) -> None:
     tomorrow = datetime.fromtimestamp(time.time() + 86_400, UTC).date().isoformat()
     told = shop.asked("conversions", compare="previous", **{"from": tomorrow, "to": tomorrow})

@@ -33,7 +33,7 @@ def bridged(rows: Rows, question: Question) -> dict[str, Any]:
     event_day = zones.start("l.event_ms", "day", question.zone, from_ms, to_ms)
     click_day = zones.start("l.clicked_ms", "day", question.zone, first_ms or from_ms, question.now_ms + DAY_MS)
     found = rows.all(
-        f"{lines_at(question.as_of_ms)} "
+        f"{lines_at(question)} "
         f"select l.currency, {part} as part, case when {part} = {_WITHIN} then {event_day} else 0 end as k0, "
         f"{click_day} as k1, sum(cast(l.gross_minor as decimal(38, 0))), sum(l.taken_minor) from {source} "
         f"where {condition.sql} and l.status = 'attributed' and l.currency <> '' group by l.currency, part, k0, k1",

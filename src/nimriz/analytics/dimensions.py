@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from nimriz.analytics.credit import Model
 from nimriz.analytics.zones import UNITS, Unit, label
 from nimriz.core.mode import Mode
 
@@ -36,7 +37,8 @@ class Question(NamedTuple):
 
     `shown_from_ms` bounds clicks as the plan does; `as_of_ms` 0 asks for what stands now; `offset` and `limit` cut the
     page out of the ranked rows. Nothing is later than `now_ms`, but for a few minutes. `compared_…` is another period,
-    0 for none. `series` asks for every hour, day, week or month of the period, in order.
+    0 for none. `series` asks for every hour, day, week or month of the period, in order. `model` says who
+    earns.
     """
 
     workspace_id: str
@@ -56,6 +58,7 @@ class Question(NamedTuple):
     series: bool = False
     offset: int = 0
     limit: int = 1_000
+    model: Model = "last"
 
     @property
     def zone(self) -> ZoneInfo:

@@ -39,7 +39,7 @@ def funnel(rows: Rows, question: Question) -> tuple[Report, dict[str, Any]]:
     question = question._replace(clock="click")
     source, condition = lines_asked(question)
     each = _EACH.format(source=source, condition=condition.sql)
-    (found,) = rows.all(f"{lines_at(question.as_of_ms)}, {each} {_STEPS}", condition.params)
+    (found,) = rows.all(f"{lines_at(question)}, {each} {_STEPS}", condition.params)
     leads, sales, both = (int(value or 0) for value in found[:3])
     after = [None if value is None else int(value) for value in found[3:]]
     return build(rows, question), {
@@ -69,8 +69,7 @@ def cohorts(rows: Rows, question: Question) -> dict[str, Any]:
     # An event may be timed a little before its click.
     days = f"case when {after} < 0 then 0 else ({after} - {after} % {DAY_MS}) end"
     brought = rows.all(
-        f"{lines_at(question.as_of_ms)}, {each} "
-        f"select {begins} as k0, {days} as k1, count(*) from each_click group by k0, k1",
+        f"{lines_at(question)}, {each} select {begins} as k0, {days} as k1, count(*) from each_click group by k0, k1",
         condition.params,
     )
     found: dict[str, dict[str, Any]] = {}

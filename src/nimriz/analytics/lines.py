@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nimriz.analytics import conditions
+from nimriz.analytics import conditions, credit
 from nimriz.analytics.conditions import Condition
 from nimriz.analytics.dimensions import Question
 from nimriz.analytics.tables import columns_of
@@ -46,7 +46,7 @@ _ALL = (
     "left join (select event_id from known where event_name = 'reversal') as r "
     "on r.event_id = o.related_event_id and o.event_name = 'sale' "
     "union all "
-    "select o.event_id, '' as sale_event_id, "
+    "select o.event_id, m.sale_event_id, "
     "o.event_name, o.event_ms, s.status, s.reason, s.link_id, s.decision, s.click_id, s.clicked_ms, '', "
     "sale.currency, 0, 0, m.amount_minor from moved as m join known as o on o.event_id = m.event_id "
     "join known as sale on sale.event_id = m.sale_event_id join standing as s on s.event_id = m.sale_event_id "
@@ -79,9 +79,10 @@ def clamped(question: Question) -> tuple[int, int]:
     return from_ms, max(min(question.to_ms, question.now_ms + DAY_MS), from_ms)
 
 
-def lines_at(as_of_ms: int) -> str:
-    """What begins a statement about lines: as of a moment, or, for 0, of now."""
-    return LINES_AS_OF if as_of_ms else LINES
+def lines_at(question: Question) -> str:
+    """What begins a statement about the lines of a question: as of a moment or of now, and whom its model credits."""
+    lines = LINES_AS_OF if question.as_of_ms else LINES
+    return lines if question.model == "last" else f"{lines}, {credit.credited(question.model)}"
 
 
 def lines_asked(question: Question) -> tuple[str, Condition]:
@@ -97,7 +98,8 @@ def lines_asked(question: Question) -> tuple[str, Condition]:
     at_ms = "event_ms"
     if question.clock == "click":
         at_ms = "case when status = 'attributed' then clicked_ms else event_ms end"
-    source = f"(select *, {at_ms} as at_ms from lines) as l"
+    lines = "lines" if question.model == "last" else "credited_lines"
+    source = f"(select *, {at_ms} as at_ms from {lines}) as l"
     if conditions.needs_context(question):
         source += " left join touches as t on t.click_id = l.click_id"
     if conditions.needs_decisions(question):

@@ -152,7 +152,7 @@ def _summed(rows: Rows, question: Question, keyed: _Keyed | None) -> list[Row]:
     grouped = "l.status, l.reason, l.counted, l.currency"
     if keyed is not None:
         sql, source, grouped = f"{sql}, {keyed.selected}", f"{source}{keyed.joined}", f"{grouped}, {keyed.grouped}"
-    begun = lines_at(question.as_of_ms)
+    begun = lines_at(question)
     return rows.all(f"{begun} {sql} from {source} where {condition.sql} group by {grouped}", condition.params)
 
 

@@ -23,7 +23,7 @@ _LEDGER: dict[str, dict[str, str]] = {
     for name, columns in {
         "outcomes": (
             "seq, workspace_id, event_id, event_name, event_time_ms, received_at_ms, value_minor, currency, "
-            "related_event_id, person_id, identified"
+            "order_id, related_event_id, related_order_id, person_id, identified"
         ),
         "verdicts": (
             "seq, workspace_id, event_id, judged_at_ms, status, method, reason, "
@@ -33,7 +33,8 @@ _LEDGER: dict[str, dict[str, str]] = {
         "settlements": "seq, workspace_id, event_id, judged_at_ms, status, currency, applied_minor, excess_minor",
         "movements": "seq, workspace_id, event_id, sale_event_id, amount_minor, moved_at_ms",
         "ties": (
-            "seq, workspace_id, person_id, click_id, link_id, decision, clicked_at_ms, window_days, from_ms, tied_at_ms"
+            "seq, workspace_id, person_id, click_id, link_id, decision, clicked_at_ms, window_days, from_ms, event_id, "
+            "tied_at_ms"
         ),
     }.items()
 }

@@ -5,7 +5,7 @@ They hold no external id, no metadata and no look-up hash: what erasure destroys
 
 from __future__ import annotations
 
-VERSION = 3
+VERSION = 4
 
 CONTEXT = (
     "touch_type", "placement", "destination_host", "referrer_host", "utm_source", "utm_medium", "utm_campaign",
@@ -43,8 +43,8 @@ TABLES: dict[str, str] = {
     "outcomes": (
         "mode varchar not null, seq bigint not null, workspace_id uuid not null, event_id varchar not null, "
         "event_name varchar not null, event_ms bigint not null, received_ms bigint not null, value_minor bigint, "
-        "currency varchar not null, related_event_id varchar not null, person_id varchar not null, "
-        "identified integer not null"
+        "currency varchar not null, order_id varchar not null, related_event_id varchar not null, "
+        "related_order_id varchar not null, person_id varchar not null, identified integer not null"
     ),
     "verdicts": (
         "mode varchar not null, seq bigint not null, workspace_id uuid not null, event_id varchar not null, "
@@ -71,7 +71,7 @@ TABLES: dict[str, str] = {
     "ties": (
         "mode varchar not null, seq bigint not null, workspace_id uuid not null, person_id varchar not null, "
         "click_id uuid not null, link_id uuid not null, decision integer not null, clicked_ms bigint not null, "
-        "window_days integer not null, from_ms bigint not null, tied_ms bigint not null"
+        "window_days integer not null, from_ms bigint not null, event_id varchar not null, tied_ms bigint not null"
     ),
     # How far what was committed has been copied. Written in the transaction that copies.
     "cursors": "name varchar not null, value bigint not null",

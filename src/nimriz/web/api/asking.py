@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from nimriz.analytics.credit import Model
 from nimriz.analytics.dimensions import FILTER_VALUES_MAX, OF_CONTEXT, UNITS_MAX, Question
 from nimriz.analytics.zones import UNITS
 from nimriz.base.clock import DAY_MS, from_rfc3339
@@ -99,6 +100,7 @@ async def read(
     *,
     mode: Mode = "live",
     clock: str = "event",
+    model: Model = "last",
     event_names: Sequence[str] = (),
 ) -> Asked:
     """The question that a caller asks. Raises Refused: validation_failed, surface_not_enabled."""
@@ -126,6 +128,7 @@ async def read(
         tuple(filter(None, LEFT_OUT[audience])),
         as_of_ms,
         retention.shown_from_ms(plan, now_ms),
+        model=model,
     )
     if not isinstance(query, PageQuery):
         return Asked(question, period, None, as_of_ms)

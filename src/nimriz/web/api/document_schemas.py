@@ -318,12 +318,12 @@ SCHEMAS: dict[str, Schema] = {
     "Report": closed({
         "from": TEXT, "to": TEXT, "timezone": TEXT, "by": one_of(*BYS), "clock": one_of("event", "click"),
         "mode": one_of("live", "test"), "as_of": maybe(INSTANT),
-        "then_by": one_of(*BYS),
+        "then_by": one_of(*BYS), "model": one_of("first", "linear"),
         "rows": many(_row(_FIGURES)), "totals": closed(_FIGURES),
         "unattributed": closed({**_FIGURES, "reasons": _COUNTS}),
         "compared": closed({**_PERIOD, "totals": closed(_FIGURES), "unattributed": closed(_FIGURES)}),
         "fresh_as_of": INSTANT, "next_cursor": _PAGE_CURSOR,
-    }, optional=("then_by", "compared")),
+    }, optional=("then_by", "model", "compared")),
     "ClicksReport": closed({
         **_PERIOD, "timezone": TEXT, "by": one_of(*CLICK_BYS), "then_by": one_of(*CLICK_BYS), "as_of": maybe(INSTANT),
         "rows": many(_row(_CLICK_FIGURES)), "totals": closed(_CLICK_FIGURES), "suppressed": maybe(_COUNTS),

@@ -71,6 +71,7 @@ WORDS = {
     "since_last": "Only what came or changed since the run before, instead of a period.",
     "subject": "What is exported.",
     "mode": "The live ledger, or that of test events.",
+    "model": "Which click of a person earns: that of the verdict, the first, or all of them in equal portions.",
     "name": "What people call it.",
     "new_slug": "The new short code.",
     "not_found_url": "Where visitors of missing links go; null: a page.",

@@ -220,8 +220,9 @@ async def _report(desk: Desk, workspace_id: str, new: NewExport) -> dict[str, An
     dimensions = dimensions_of(query.by, query.then_by)
     if isinstance(query, ReportQuery):
         asked = await asking.read(
-            desk, workspace_id, query, dimensions, mode=query.mode, clock=query.clock, event_names=query.event_name
-        )
+            desk, workspace_id, query, dimensions,
+            mode=query.mode, clock=query.clock, model=query.model, event_names=query.event_name,
+        )  # fmt: skip
     else:
         asked = await asking.read(desk, workspace_id, query, dimensions)
     first_day = retention.first_day_shown(asked.question.shown_from_ms, asked.period.zone)

@@ -10,6 +10,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from nimriz.analytics import figures
+from nimriz.analytics.credit import Model
 from nimriz.analytics.dimensions import BYS, CLICK_BYS
 from nimriz.analytics.figures import Figures
 from nimriz.base.clock import to_rfc3339
@@ -33,6 +34,7 @@ class ReportQuery(PageQuery):
     by: str = Field(default="link", pattern=f"^({'|'.join(BYS)})$")
     then_by: str = Field(default="", pattern=f"^(|{'|'.join(BYS)})$")
     clock: Literal["event", "click"] = "event"
+    model: Model = "last"
     mode: Mode = "live"
     event_name: EventNames = Field(default_factory=list)
 
@@ -55,7 +57,7 @@ async def conversions_told(desk: Desk, workspace_id: str, query: ReportQuery) ->
     """A report on conversions as it is told. Raises Refused."""
     asked = await asking.read(
         desk, workspace_id, query, dimensions_of(query.by, query.then_by),
-        mode=query.mode, clock=query.clock, event_names=query.event_name,
+        mode=query.mode, clock=query.clock, model=query.model, event_names=query.event_name,
     )  # fmt: skip
     told = await desk.ask("report", asked.question._asdict())
     totals = figures.from_wire(told["totals"])
@@ -71,6 +73,7 @@ async def conversions_told(desk: Desk, workspace_id: str, query: ReportQuery) ->
     return {
         **_head(asked, query),
         "clock": query.clock,
+        **({} if query.model == "last" else {"model": query.model}),
         "mode": query.mode,
         "as_of": to_rfc3339(asked.as_of_ms) if asked.as_of_ms else None,
         "rows": body,
