@@ -76,7 +76,7 @@ def test_a_test_secret_is_made_for_test_events(world: Workspace) -> None:
 def test_a_list_never_shows_a_secret_or_a_key(world: Workspace) -> None:
     secrets = [world.signing_secret, world.test_signing_secret, world.api_key]
     for kind, members in {
-        "secret": ["secret_id", "mode", "ends_in", "created_at", "last_used_at", "revoked_at"],
+        "secret": ["secret_id", "mode", "ends_in", "created_at", "last_used_at", "revoked_at", "unused_90_days"],
         "key": ["key_id", "name", "ends_in", "scopes", "created_at", "revoked_at"],
     }.items():
         as_json = world.served.run(kind, "list", world.workspace_id, "--json")

@@ -203,10 +203,10 @@ def test_a_graceful_stop_writes_what_was_answered_before_its_commit(data_dir: Pa
 
 
 def serves(pid: int) -> bool:
-    """Whether this process answers visitors, rather than keeping books for multiprocessing or reports."""
+    """Whether this process answers visitors, rather than keeping books for multiprocessing, reports or exports."""
     with contextlib.suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
-        return b"resource_tracker" not in words and b"nimriz.analytics" not in words
+        return not any(beside in words for beside in (b"resource_tracker", b"nimriz.analytics", b"nimriz.exporting"))
     return False
 
 

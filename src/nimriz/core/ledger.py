@@ -76,9 +76,12 @@ _OF_PERSON = by_mode(
     "and (event_time_ms > :from_ms or event_time_ms = :from_ms and event_id > :after_event_id) "
     "and event_name in ('lead', 'sale') order by event_time_ms, event_id limit :limit_count"
 )
+# In the order of arrival, so that all pages together read the ledger once: an index of the workspace would be sorted
+# for each of them, and `coalesce` keeps it out.
 _SIGNED_BY = by_mode(
-    f"select seq, {_COLUMNS} from @outcomes where workspace_id = :workspace_id and secret_id = :secret_id "
-    "and received_at_ms >= :from_ms and received_at_ms < :to_ms and seq > :after_seq order by seq limit :limit_count"
+    f"select seq, {_COLUMNS} from @outcomes where coalesce(workspace_id, '') = :workspace_id "
+    "and secret_id = :secret_id and received_at_ms >= :from_ms and received_at_ms < :to_ms and seq > :after_seq "
+    "order by seq limit :limit_count"
 )
 _KEYS = by_mode(
     "select idempotency_key, event_id from @idempotency_keys where workspace_id = :workspace_id "
