@@ -16,8 +16,8 @@ from typing import Any
 
 import apsw
 
-from nimriz.core import drafts, links
-from nimriz.core.links import Link
+from nimriz.core.links import drafts, links
+from nimriz.core.links.links import Link
 from nimriz.store.db import Tx
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from nimriz.base import ids
-from nimriz.core import clicks
-from nimriz.core.clicks import Click, ClickRow, Context
-from nimriz.core.judgments import REASON, STANDING
+from nimriz.core.clicks import clicks
+from nimriz.core.clicks.clicks import Click, ClickRow, Context
+from nimriz.core.clicks.judgments import REASON, STANDING
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite
 

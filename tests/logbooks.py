@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nimriz.core import judgments
-from nimriz.core.agents import Agents
-from nimriz.core.clicks import AGENT
-from nimriz.core.logbook import Arrival, Logbook
-from nimriz.core.networks import Networks
-from nimriz.core.places import Places
-from nimriz.core.visitors import DayKeys
+from nimriz.core.clicks import judgments
+from nimriz.core.clicks.agents import Agents
+from nimriz.core.clicks.clicks import AGENT
+from nimriz.core.clicks.logbook import Arrival, Logbook
+from nimriz.core.clicks.networks import Networks
+from nimriz.core.clicks.places import Places
+from nimriz.core.clicks.visitors import DayKeys
 from nimriz.store.db import Result, StoreError, Tx
 from nimriz.store.sqlite import Sqlite
 from tests.clicklogs import click, opened, standing

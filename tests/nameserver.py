@@ -16,7 +16,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from nimriz.core.dns import challenge_name
+from nimriz.core.links.dns import challenge_name
 
 Trouble = Literal["servfail", "refused", "silent", "garbled", "truncated"]
 

@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import apsw
 
-from nimriz.core import proofs, sealing, seals, signet
-from nimriz.core.flaws import Flaw, Result, Root
-from nimriz.core.ledger_rows import NAMES
-from nimriz.core.sealing import Sealed
-from nimriz.core.vault import Vault
+from nimriz.core.directory import signet
+from nimriz.core.directory.vault import Vault
+from nimriz.core.proof import proofs, sealing, seals
+from nimriz.core.proof.flaws import Flaw, Result, Root
+from nimriz.core.proof.ledger_rows import NAMES
+from nimriz.core.proof.sealing import Sealed
 from nimriz.store.db import Tx
 from nimriz.store.sqlite import Sqlite
 from tests.laws.examples import back, lead, sale

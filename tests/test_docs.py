@@ -23,8 +23,8 @@ import pytest
 from fastapi.routing import APIRoute
 
 from nimriz.base.errors import CODES, FIELD_CODES
-from nimriz.core.credentials import SCOPES
-from nimriz.core.entitlements import PLANS, SURFACES
+from nimriz.core.directory.credentials import SCOPES
+from nimriz.core.directory.entitlements import PLANS, SURFACES
 from nimriz.web.api import app as api
 from nimriz.web.api.desk import Desk
 from tests.world import SLOWLY_S, Served, Workspace

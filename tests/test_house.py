@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -62,24 +62,32 @@ def imports_of(name: str, modules: Mapping[str, Path]) -> set[str]:
     return {target for target in found if target.split(".")[0] == PACKAGE and target != name}
 
 
-def floor_of(name: str) -> str:
-    """The floor that a module stands on: its first name under the package; "" is the package itself."""
-    return name.split(".")[1] if "." in name else ""
+def floor_of(name: str, floors: Iterable[str]) -> str:
+    """The floor that a module stands on: its first name under the package, or its first two where those are a floor.
+
+    A package that only holds floors, such as the package itself, stands below all: "".
+    """
+    first, _, rest = name.partition(".")[2].partition(".")
+    room = f"{first}.{rest.partition('.')[0]}"
+    if room in floors:
+        return room
+    return "" if not rest and any(floor.startswith(f"{first}.") for floor in floors) else first
 
 
 def wrong_imports(source: Path, floors: list[str]) -> Iterator[str]:
     """Everything that breaks the order, a sentence each."""
     modules = modules_of(source)
     height = {"": 0, **{floor: number for number, floor in enumerate(floors, 1)}, "__main__": len(floors) + 1}
-    for floor in sorted({floor_of(name) for name in modules} - set(height)):
+    floor_by_name = {name: floor_of(name, floors) for name in modules}
+    for floor in sorted(set(floor_by_name.values()) - set(height)):
         yield f"{floor} is not in the list of docs/ARCHITECTURE.md"
-    for floor in sorted(set(floors) - {floor_of(name) for name in modules}):
+    for floor in sorted(set(floors) - set(floor_by_name.values())):
         yield f"{floor} is in the list of docs/ARCHITECTURE.md and not in the source"
 
     beside: dict[str, set[str]] = {}
     for name in modules:
         for target in sorted(imports_of(name, modules)):
-            here, there = floor_of(name), floor_of(target)
+            here, there = floor_by_name[name], floor_of(target, floors)
             if target not in modules:
                 yield f"{name} imports {target}, which is not there"
             elif here == there:
@@ -168,7 +176,7 @@ def test_no_document_names_a_folder_of_somebodys_machine() -> None:
 
 
 def test_every_file_that_the_architecture_names_is_there() -> None:
-    floors = "|".join(floors_of(read("docs/ARCHITECTURE.md")))
+    floors = "|".join({floor.partition(".")[0] for floor in floors_of(read("docs/ARCHITECTURE.md"))})
     named = re.findall(rf"`((?:{floors})/[\w/]*\.(?:py|sql))`", read("docs/ARCHITECTURE.md"))
     assert [path for path in named if not (ROOT / "src" / PACKAGE / path).exists()] == []
 
@@ -237,6 +245,18 @@ def test_a_ring_inside_a_floor_is_found(tmp_path: Path) -> None:
     [wrong] = wrong_imports(tree, ["core"])
     assert wrong.startswith("an import ring: ")
     assert {"nimriz.core.links", "nimriz.core.domains", "nimriz.core.clicks"} <= set(re.findall(r"[\w.]+", wrong))
+
+
+def test_rooms_of_a_floor_have_an_order_of_their_own(tmp_path: Path) -> None:
+    tree = house(tmp_path, core____init__="")
+    for room, text in {"clicks": "from nimriz.core.links import slugs\n", "links": "import json\n"}.items():
+        (tree / PACKAGE / "core" / room).mkdir()
+        for name in ("__init__", "slugs"):
+            (tree / PACKAGE / "core" / room / f"{name}.py").write_text(text if name == "slugs" else "")
+    assert list(wrong_imports(tree, ["core.links", "core.clicks"])) == []
+    assert list(wrong_imports(tree, ["core.clicks", "core.links"])) == [
+        "nimriz.core.clicks.slugs imports nimriz.core.links.slugs, which stands above it"
+    ]
 
 
 def test_a_floor_missing_from_the_list_or_from_the_source_is_found(tmp_path: Path) -> None:

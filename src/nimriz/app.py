@@ -17,17 +17,18 @@ import nimriz
 from nimriz import chores
 from nimriz.base.clock import Clock, to_rfc3339
 from nimriz.config import Settings
-from nimriz.core import changes, domains, links, workspaces
-from nimriz.core.agents import Agents
-from nimriz.core.attribution import TokenReader
-from nimriz.core.destinations import Policy
-from nimriz.core.intake import Answer, Authentic
-from nimriz.core.logbook import Logbook
-from nimriz.core.networks import Networks
-from nimriz.core.places import Places
-from nimriz.core.recording import Recorder
-from nimriz.core.verification import Terms
-from nimriz.core.visitors import DayKeys
+from nimriz.core.clicks.agents import Agents
+from nimriz.core.clicks.logbook import Logbook
+from nimriz.core.clicks.networks import Networks
+from nimriz.core.clicks.places import Places
+from nimriz.core.clicks.visitors import DayKeys
+from nimriz.core.directory import changes, workspaces
+from nimriz.core.ledger.attribution import TokenReader
+from nimriz.core.ledger.intake import Answer, Authentic
+from nimriz.core.ledger.recording import Recorder
+from nimriz.core.links import domains, links
+from nimriz.core.links.destinations import Policy
+from nimriz.core.links.verification import Terms
 from nimriz.installation import ClickLogs, Installation, open_deliveries, open_installation
 from nimriz.parent import die_with_parent, on_stop
 from nimriz.store.batch import Batcher

@@ -13,12 +13,16 @@ from typing import TypeVar
 
 import structlog
 
-from nimriz.core import changes, creation, credentials, ledger, retention, roots, sealing, slugs
-from nimriz.core.mode import MODES
-from nimriz.core.networks import Networks
-from nimriz.core.places import Places
-from nimriz.core.recording import Recorder
-from nimriz.core.visitors import DayKeys
+from nimriz.core.clicks import retention
+from nimriz.core.clicks.networks import Networks
+from nimriz.core.clicks.places import Places
+from nimriz.core.clicks.visitors import DayKeys
+from nimriz.core.directory import changes, credentials
+from nimriz.core.directory.mode import MODES
+from nimriz.core.ledger import ledger
+from nimriz.core.ledger.recording import Recorder
+from nimriz.core.links import creation, slugs
+from nimriz.core.proof import roots, sealing
 from nimriz.installation import Installation
 from nimriz.store.db import Database, Tx
 from nimriz.web.metrics import Counters

@@ -17,9 +17,10 @@ from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nimriz.base.errors import Refused
-from nimriz.core import addresses, dns, domains
-from nimriz.core.addresses import Proxies
-from nimriz.core.dns import Server
+from nimriz.core.clicks import addresses
+from nimriz.core.clicks.addresses import Proxies
+from nimriz.core.links import dns, domains
+from nimriz.core.links.dns import Server
 
 Value = TypeVar("Value")
 _ORIGIN = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[^/\\?#@:\[\]\s]+)(?::[0-9]+)?/?", re.IGNORECASE)

@@ -10,11 +10,14 @@ from pathlib import Path
 from nimriz.base.clock import Clock
 from nimriz.base.tokens import Keyring
 from nimriz.config import Settings
-from nimriz.core import domains, exports, seals, signet, vault
-from nimriz.core.domains import Hosts, hosts_of
-from nimriz.core.erasures import Eraser
-from nimriz.core.signet import Signet
-from nimriz.core.vault import Vault
+from nimriz.core.directory import signet, vault
+from nimriz.core.directory.signet import Signet
+from nimriz.core.directory.vault import Vault
+from nimriz.core.exports import exports
+from nimriz.core.ledger.erasures import Eraser
+from nimriz.core.links import domains
+from nimriz.core.links.domains import Hosts, hosts_of
+from nimriz.core.proof import seals
 from nimriz.store.db import Database, Tx
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite

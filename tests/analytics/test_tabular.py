@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nimriz.analytics import tabular
 from nimriz.analytics.tabular import Column
-from nimriz.core.link_files import disarmed
+from nimriz.core.links.link_files import disarmed
 
 COLUMNS = [Column("text", "text"), Column("at", "instant"), Column("minor", "minor"), Column("raw", "json")]
 TEXTS = st.lists(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from functools import partial
 
-from nimriz.core import judgments
-from nimriz.core.judgments import Judgment
+from nimriz.core.clicks import judgments
+from nimriz.core.clicks.judgments import Judgment
 from nimriz.store.sqlite import Sqlite
 from tests.world import Workspace
 

@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nimriz.cli import exports
-from nimriz.core import domains, importing, link_files, workspaces
-from nimriz.core.destinations import Policy
-from nimriz.core.importing import Target
+from nimriz.core.directory import workspaces
+from nimriz.core.links import domains, importing, link_files
+from nimriz.core.links.destinations import Policy
+from nimriz.core.links.importing import Target
 from nimriz.store.db import Tx
 from nimriz.store.sqlite import Sqlite
 from tests.laws.ledger import NOW_MS, opened

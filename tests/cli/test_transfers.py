@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nimriz.cli.main import app
-from nimriz.core.transfer import LEFT_OUT
+from nimriz.core.exports.transfer import LEFT_OUT
 from tests.world import Served, Workspace, create_workspace, follow_on, sale, serving
 
 

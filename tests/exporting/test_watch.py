@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nimriz.core import exports, workspaces
-from nimriz.core.exports import Export
+from nimriz.core.directory import workspaces
+from nimriz.core.exports import exports
+from nimriz.core.exports.exports import Export
 from nimriz.exporting.watch import wanted
 from nimriz.store.db import Tx
 from nimriz.store.migrate import migrate

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nimriz.core import exports
-from nimriz.core.vault import Vault
+from nimriz.core.directory.vault import Vault
+from nimriz.core.exports import exports
 from nimriz.exporting.process import Press
 from nimriz.installation import open_installation
 from tests.patience import PATIENCE_S

@@ -24,14 +24,14 @@ from nimriz.analytics.figures import Figures
 from nimriz.base import ids, jsontext
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.tokens import Keyring
-from nimriz.core import conversions, exclusions, settlement
-from nimriz.core.attribution import TokenReader
-from nimriz.core.claims import read_claim
-from nimriz.core.exclusions import Exclusion
-from nimriz.core.intake import Authentic, Recorded
-from nimriz.core.mode import Mode
-from nimriz.core.recording import Recorder
-from nimriz.core.vault import Vault
+from nimriz.core.directory.mode import Mode
+from nimriz.core.directory.vault import Vault
+from nimriz.core.ledger import conversions, exclusions, settlement
+from nimriz.core.ledger.attribution import TokenReader
+from nimriz.core.ledger.claims import read_claim
+from nimriz.core.ledger.exclusions import Exclusion
+from nimriz.core.ledger.intake import Authentic, Recorded
+from nimriz.core.ledger.recording import Recorder
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite
 from nimriz.web import wire

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nimriz.core.mode import MODES, Mode
+from nimriz.core.directory.mode import MODES, Mode
 from tests.laws.examples import A, B, back, lead, sale, unattributed
 from tests.laws.facts import Event
 from tests.laws.ledger import Ledger, opened

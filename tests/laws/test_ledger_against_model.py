@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nimriz.base.errors import Refused
-from nimriz.core import recording
-from nimriz.core.intake import Answer
-from nimriz.core.mode import MODES, Mode
+from nimriz.core.directory.mode import MODES, Mode
+from nimriz.core.ledger import recording
+from nimriz.core.ledger.intake import Answer
 from tests.laws import facts, model, model_report
 from tests.laws.facts import Event
 from tests.laws.histories import BASE_MS, CLICKS, DAY_MS, histories

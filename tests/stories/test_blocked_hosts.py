@@ -7,7 +7,7 @@ import json
 import httpx2
 import pytest
 
-from nimriz.core import blocklist
+from nimriz.core.links import blocklist
 from nimriz.installation import open_installation
 from tests.patience import until
 from tests.world import HUMAN, Workspace

@@ -17,8 +17,8 @@ import httpx2
 import pytest
 
 from nimriz.base.ids import new_id
-from nimriz.core import clicks
-from nimriz.core.clicks import Click, Context
+from nimriz.core.clicks import clicks
+from nimriz.core.clicks.clicks import Click, Context
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite
 from nimriz.web.feed import LISTENERS_OF_WORKSPACE_MAX

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from nimriz.core import links
+from nimriz.core.links import links
 from nimriz.installation import open_installation
 from nimriz.store.db import Tx
 from tests.patience import until

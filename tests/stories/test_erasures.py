@@ -8,7 +8,7 @@ import apsw
 from typer.testing import CliRunner
 
 from nimriz.cli.main import app
-from nimriz.core import signet
+from nimriz.core.directory import signet
 from tests.world import Workspace, follow_on, sale
 
 ANN = "ann@shop.example"

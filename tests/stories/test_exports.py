@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from nimriz.core import exports
+from nimriz.core.exports import exports
 from tests.patience import PATIENCE_S
 from tests.world import Body, Served, Workspace, create_workspace, follow_on, lead, sale, serving
 

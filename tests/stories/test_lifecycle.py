@@ -9,8 +9,8 @@ from typing import Any
 import apsw
 import pytest
 
-from nimriz.core import domains
-from nimriz.core.domains import Domain
+from nimriz.core.links import domains
+from nimriz.core.links.domains import Domain
 from nimriz.installation import open_installation
 from tests.patience import until
 from tests.stories import raw

@@ -9,7 +9,7 @@ import threading
 from typing import Any
 from urllib.parse import quote_plus
 
-from nimriz.core import domains
+from nimriz.core.links import domains
 from nimriz.installation import open_installation
 from tests.patience import until
 from tests.stories import raw

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nimriz.core.slugs import RESERVED_SLUGS
+from nimriz.core.links.slugs import RESERVED_SLUGS
 from tests.patience import until
 from tests.stories import raw
 from tests.stories.visitor import clicks, place, visit

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from nimriz.base.clock import DAY_MS
-from nimriz.core.credentials import SigningSecret
+from nimriz.core.directory.credentials import SigningSecret
 from tests.world import Workspace, lead
 
 WAIT_S = 20.0

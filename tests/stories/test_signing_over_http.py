@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nimriz.base.ids import new_id
-from nimriz.core import changes
+from nimriz.core.directory import changes
 from nimriz.installation import open_installation
 from nimriz.store.db import Tx
 from tests.stories import raw

@@ -8,10 +8,11 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from nimriz.core import changes, domains, links, workspaces
-from nimriz.core.domains import Domain
-from nimriz.core.links import Link
-from nimriz.core.vault import Vault
+from nimriz.core.directory import changes, workspaces
+from nimriz.core.directory.vault import Vault
+from nimriz.core.links import domains, links
+from nimriz.core.links.domains import Domain
+from nimriz.core.links.links import Link
 from nimriz.store.db import Result, StoreError, Tx
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite

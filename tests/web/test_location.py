@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from nimriz.base.errors import Refused
 from nimriz.base.tokens import TOKEN_CHARS
 from nimriz.base.urls import DESTINATION_BYTES_MAX, UTM_NAMES, utm_addition
-from nimriz.core import departures, destinations, drafts, links
-from nimriz.core.drafts import LinkFields
-from nimriz.core.signposts import Signpost, compile_signpost
-from nimriz.core.targets import key_of
+from nimriz.core.links import destinations, drafts, links
+from nimriz.core.links.drafts import LinkFields
+from nimriz.core.routing import departures
+from nimriz.core.routing.signposts import Signpost, compile_signpost
+from nimriz.core.routing.targets import key_of
 from nimriz.store.db import Tx
 from tests.web.place import NOW_MS, Place
 

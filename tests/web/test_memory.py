@@ -7,8 +7,9 @@ from functools import partial
 
 import pytest
 
-from nimriz.core import blocklist, domains, links, rule_changes, rule_drafts
-from nimriz.core.destinations import Policy
+from nimriz.core.links import blocklist, domains, links
+from nimriz.core.links.destinations import Policy
+from nimriz.core.routing import rule_changes, rule_drafts
 from nimriz.store.db import StoreError
 from nimriz.web import memory as module
 from nimriz.web.memory import Shelf

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nimriz.core import credentials, entitlements
+from nimriz.core.directory import credentials, entitlements
 from nimriz.store.db import StoreError
 from nimriz.web import memory as module
 from nimriz.web.memory import TRUSTED_S

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from nimriz.base.clock import Clock
-from nimriz.core import changes, links
-from nimriz.core.links import Link
+from nimriz.core.directory import changes
+from nimriz.core.links import links
+from nimriz.core.links.links import Link
 from nimriz.store.db import StoreError
 from nimriz.web import turnstile
 from nimriz.web.turnstile import Turnstile

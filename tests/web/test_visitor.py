@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nimriz.core.addresses import HEADERS, Proxies, read_proxies
-from nimriz.core.places import country_of_header
+from nimriz.core.clicks.addresses import HEADERS, Proxies, read_proxies
+from nimriz.core.clicks.places import country_of_header
 from nimriz.web.visitor import Visitor, VisitorReader
 
 COUNTRY = b"cf-ipcountry"

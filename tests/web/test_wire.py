@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nimriz.core.domains import SHARED, Domain
+from nimriz.core.links.domains import SHARED, Domain
 from nimriz.web import wire
 
 

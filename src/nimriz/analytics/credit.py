@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Literal
 
 from nimriz.base.clock import DAY_MS
-from nimriz.core.attribution import EXCLUDED, GRACE_MS
+from nimriz.core.ledger.attribution import EXCLUDED, GRACE_MS
 
 Model = Literal["last", "first", "linear"]
 PERSON_CLICKS_MAX = 100

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from nimriz.analytics.credit import Model
 from nimriz.analytics.zones import UNITS, Unit, label
-from nimriz.core.mode import Mode
+from nimriz.core.directory.mode import Mode
 
 OF_CONTEXT = (
     "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "referrer_host", "country", "region", "city",

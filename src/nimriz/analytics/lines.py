@@ -12,7 +12,7 @@ from nimriz.analytics.conditions import Condition
 from nimriz.analytics.dimensions import Question
 from nimriz.analytics.tables import columns_of
 from nimriz.base.clock import DAY_MS
-from nimriz.core.attribution import EXCLUDED
+from nimriz.core.ledger.attribution import EXCLUDED
 
 _STANDING = (
     "select v.event_id, v.status, v.reason, v.link_id, v.decision, v.click_id, v.clicked_ms from verdicts as v "

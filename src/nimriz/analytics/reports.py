@@ -18,7 +18,7 @@ from nimriz.analytics.lines import DECISIONS_OF, clamped, lines_asked, lines_at
 from nimriz.analytics.rows import Row, Rows
 from nimriz.analytics.tables import NO_ID
 from nimriz.analytics.zones import UNITS
-from nimriz.core.attribution import EXCLUDED
+from nimriz.core.ledger.attribution import EXCLUDED
 
 _COUNTS = "count(*), sum(tracked)"
 _UNIQUE = "count(distinct visitor), sum(case when visitor is null then 1 else 0 end)"

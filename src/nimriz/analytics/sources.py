@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nimriz.analytics.tables import NO_ID
-from nimriz.core.clicks import AGENT
-from nimriz.core.mode import MODES, Mode, by_mode
+from nimriz.core.clicks.clicks import AGENT
+from nimriz.core.directory.mode import MODES, Mode, by_mode
 from nimriz.store.db import Database, Row, Tx
 from nimriz.store.sqlite import Sqlite
 

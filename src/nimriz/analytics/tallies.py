@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from nimriz.analytics.lines import AS_OF_NOW_MS, LINES_AS_OF
 from nimriz.analytics.rows import Rows
-from nimriz.core.mode import Mode
+from nimriz.core.directory.mode import Mode
 
 
 class Experiment(NamedTuple):

@@ -16,11 +16,13 @@ from nimriz.base.ids import new_id
 from nimriz.cli.imports import bars
 from nimriz.cli.output import SaidNo, installation, said_no, show
 from nimriz.cli.workspaces import require_workspace
-from nimriz.core import backfill, entitlements, event_files, links
-from nimriz.core.attribution import TokenReader
-from nimriz.core.backfill import Job, Report, ReportRefused
-from nimriz.core.event_files import EventFileRefused, EventRow
-from nimriz.core.recording import Recorder
+from nimriz.core.directory import entitlements
+from nimriz.core.ledger import backfill, event_files
+from nimriz.core.ledger.attribution import TokenReader
+from nimriz.core.ledger.backfill import Job, Report, ReportRefused
+from nimriz.core.ledger.event_files import EventFileRefused, EventRow
+from nimriz.core.ledger.recording import Recorder
+from nimriz.core.links import links
 from nimriz.installation import Installation
 from nimriz.store.db import Tx
 

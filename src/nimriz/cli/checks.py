@@ -22,11 +22,12 @@ from rich.table import Table
 import nimriz
 from nimriz.base.clock import Clock, from_rfc3339
 from nimriz.config import Settings
-from nimriz.core import credentials, domains, vault, workspaces
-from nimriz.core.address_files import AddressFileRefused
-from nimriz.core.networks import Networks
-from nimriz.core.places import Places
-from nimriz.core.vault import Vault, VaultRefused
+from nimriz.core.clicks.address_files import AddressFileRefused
+from nimriz.core.clicks.networks import Networks
+from nimriz.core.clicks.places import Places
+from nimriz.core.directory import credentials, vault, workspaces
+from nimriz.core.directory.vault import Vault, VaultRefused
+from nimriz.core.links import domains
 from nimriz.store.db import StoreError, Tx
 from nimriz.store.migrate import MigrationRefused, pending
 from nimriz.store.sqlite import Sqlite, SqliteTooOld, refuse_affected_version

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from nimriz.cli.output import installation, said_no, show
-from nimriz.core import clicks, judgments
+from nimriz.core.clicks import clicks, judgments
 from nimriz.installation import Installation
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite

@@ -9,7 +9,7 @@ import typer
 from nimriz.base.clock import to_rfc3339
 from nimriz.cli.output import SaidNo, installation, said_no, show, show_all
 from nimriz.cli.workspaces import Json, require_workspace
-from nimriz.core import credentials
+from nimriz.core.directory import credentials
 from nimriz.store.db import Tx
 
 secrets = typer.Typer(help="Signing secrets of the Conversion API.", no_args_is_help=True)

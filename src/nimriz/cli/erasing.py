@@ -9,8 +9,8 @@ import typer
 from nimriz.base.clock import to_rfc3339
 from nimriz.cli.output import installation, said_no, show, show_all
 from nimriz.cli.workspaces import Json, require_workspace
-from nimriz.core import erasures
-from nimriz.core.erasures import Erasure
+from nimriz.core.ledger import erasures
+from nimriz.core.ledger.erasures import Erasure
 from nimriz.installation import Installation
 
 app = typer.Typer(help="Certificates of erased persons.", no_args_is_help=True)

@@ -13,9 +13,9 @@ import typer
 from nimriz.cli.imports import find_domain
 from nimriz.cli.output import SaidNo, installation, said_no
 from nimriz.cli.workspaces import require_workspace
-from nimriz.core import domains, link_files, links
-from nimriz.core.link_dialects import COLUMNS
-from nimriz.core.links import Filters, Link
+from nimriz.core.links import domains, link_files, links
+from nimriz.core.links.link_dialects import COLUMNS
+from nimriz.core.links.links import Filters, Link
 from nimriz.store.db import Database
 
 app = typer.Typer(help="Write what a workspace has to files.", no_args_is_help=True)

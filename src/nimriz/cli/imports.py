@@ -17,11 +17,11 @@ from rich.progress import Progress
 from nimriz.base.errors import CODES, FIELD_CODES, Refused
 from nimriz.cli.output import SaidNo, installation, said_no, show, show_all
 from nimriz.cli.workspaces import require_workspace
-from nimriz.core import domains, importing, link_files, slugs
-from nimriz.core.destinations import Policy
-from nimriz.core.domains import Domain
-from nimriz.core.importing import Outcome, Target
-from nimriz.core.link_files import FileRefused, FileRow
+from nimriz.core.links import domains, importing, link_files, slugs
+from nimriz.core.links.destinations import Policy
+from nimriz.core.links.domains import Domain
+from nimriz.core.links.importing import Outcome, Target
+from nimriz.core.links.link_files import FileRefused, FileRow
 from nimriz.store.db import Tx
 
 app = typer.Typer(help="Bring links and events in from files.", no_args_is_help=True)

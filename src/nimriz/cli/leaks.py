@@ -12,11 +12,12 @@ from nimriz.base.errors import Refused
 from nimriz.base.ids import new_id
 from nimriz.cli.output import installation, said_no, show, show_all
 from nimriz.cli.workspaces import Json, require_workspace
-from nimriz.core import exclusions, links
-from nimriz.core.attribution import TokenReader
-from nimriz.core.exclusions import Exclusion
-from nimriz.core.mode import MODES
-from nimriz.core.recording import Recorder
+from nimriz.core.directory.mode import MODES
+from nimriz.core.ledger import exclusions
+from nimriz.core.ledger.attribution import TokenReader
+from nimriz.core.ledger.exclusions import Exclusion
+from nimriz.core.ledger.recording import Recorder
+from nimriz.core.links import links
 from nimriz.installation import Installation
 from nimriz.store.db import Tx
 

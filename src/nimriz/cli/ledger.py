@@ -17,10 +17,11 @@ from rich.progress import Progress
 from nimriz.cli.exports import write_file
 from nimriz.cli.output import SaidNo, installation, said_no, show, show_all
 from nimriz.cli.workspaces import Json, require_workspace
-from nimriz.core import flaws, proof_files, proofs, sealing, seals, signet
-from nimriz.core.flaws import Result, Root
-from nimriz.core.ledger_rows import NAMES
-from nimriz.core.seals import ChainBroken
+from nimriz.core.directory import signet
+from nimriz.core.proof import flaws, proof_files, proofs, sealing, seals
+from nimriz.core.proof.flaws import Result, Root
+from nimriz.core.proof.ledger_rows import NAMES
+from nimriz.core.proof.seals import ChainBroken
 from nimriz.store.db import Database, Tx
 
 app = typer.Typer(help="Prove that nobody edited the ledger.", no_args_is_help=True)

@@ -9,9 +9,9 @@ import typer
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.errors import Refused
 from nimriz.cli.output import SaidNo, installation, said_no, show, show_all
-from nimriz.core import blocklist, domains, takedowns
-from nimriz.core.blocklist import BlockedHost
-from nimriz.core.links import Link
+from nimriz.core.links import blocklist, domains, takedowns
+from nimriz.core.links.blocklist import BlockedHost
+from nimriz.core.links.links import Link
 from nimriz.installation import Installation
 from nimriz.store.db import Tx
 

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from nimriz.base.errors import CODES, Refused
 from nimriz.config import Settings
-from nimriz.core.address_files import AddressFileRefused
-from nimriz.core.vault import VaultRefused
+from nimriz.core.clicks.address_files import AddressFileRefused
+from nimriz.core.directory.vault import VaultRefused
 from nimriz.installation import Installation, open_installation
 from nimriz.serve import AlreadyServed
 from nimriz.store.db import StoreError

@@ -6,10 +6,10 @@ import os
 
 from nimriz.cli.output import SaidNo
 from nimriz.config import Settings
-from nimriz.core import workspaces
-from nimriz.core.networks import Networks
-from nimriz.core.places import Places
-from nimriz.core.visitors import DayKeys
+from nimriz.core.clicks.networks import Networks
+from nimriz.core.clicks.places import Places
+from nimriz.core.clicks.visitors import DayKeys
+from nimriz.core.directory import workspaces
 from nimriz.installation import open_installation
 from nimriz.serve import serve
 

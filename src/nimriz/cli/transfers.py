@@ -11,9 +11,10 @@ import typer
 
 from nimriz.cli.output import SaidNo, installation, said_no, show
 from nimriz.config import Settings
-from nimriz.core import transfer, vault
-from nimriz.core.transfer import TransferRefused
-from nimriz.core.vault import Vault
+from nimriz.core.directory import vault
+from nimriz.core.directory.vault import Vault
+from nimriz.core.exports import transfer
+from nimriz.core.exports.transfer import TransferRefused
 from nimriz.installation import open_installation
 from nimriz.store.db import Database, Tx
 from nimriz.store.migrate import files, migrate

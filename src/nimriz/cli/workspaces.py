@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from nimriz.cli.output import SaidNo, installation, said_no, show, show_all
-from nimriz.core import credentials, domains, entitlements, workspaces
-from nimriz.core.workspaces import Workspace
+from nimriz.core.directory import credentials, entitlements, workspaces
+from nimriz.core.directory.workspaces import Workspace
+from nimriz.core.links import domains
 from nimriz.store.db import Tx
 
 app = typer.Typer(help="Make workspaces, and put them on a plan.", no_args_is_help=True)

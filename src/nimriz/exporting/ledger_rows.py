@@ -9,11 +9,12 @@ from typing import Any
 
 from nimriz.analytics.tabular import Column
 from nimriz.base.money import to_decimal
-from nimriz.core import click_list, conversions, settlement
-from nimriz.core.click_list import Listed
-from nimriz.core.conversions import Conversion, Filters, Since
-from nimriz.core.mode import Mode
-from nimriz.core.vault import Vault
+from nimriz.core.clicks import click_list
+from nimriz.core.clicks.click_list import Listed
+from nimriz.core.directory.mode import Mode
+from nimriz.core.directory.vault import Vault
+from nimriz.core.ledger import conversions, settlement
+from nimriz.core.ledger.conversions import Conversion, Filters, Since
 from nimriz.store.db import Database, Tx
 
 PAGE_ROWS = 500

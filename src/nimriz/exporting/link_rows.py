@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from nimriz.analytics.tabular import Column
-from nimriz.core import clicks, domains, history, links
-from nimriz.core.domains import Domain
-from nimriz.core.links import Filters, Link
+from nimriz.core.clicks import clicks
+from nimriz.core.links import domains, history, links
+from nimriz.core.links.domains import Domain
+from nimriz.core.links.links import Filters, Link
 from nimriz.store.db import Database, Tx
 from nimriz.web import wire
 

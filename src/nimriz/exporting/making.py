@@ -22,9 +22,11 @@ import msgspec
 from nimriz.analytics import click_rows, client, tabular
 from nimriz.analytics.tabular import Column
 from nimriz.base.clock import to_rfc3339
-from nimriz.core import conversions, exports, history, schedules
-from nimriz.core.conversions import Filters
-from nimriz.core.exports import FOLDER, Export, Made, Reason
+from nimriz.core.exports import exports, schedules
+from nimriz.core.exports.exports import FOLDER, Export, Made, Reason
+from nimriz.core.ledger import conversions
+from nimriz.core.ledger.conversions import Filters
+from nimriz.core.links import history
 from nimriz.exporting import ledger_rows, link_rows, report_rows, sheets
 from nimriz.installation import Installation
 from nimriz.store.db import Database, Tx

@@ -18,8 +18,8 @@ import structlog
 
 from nimriz.analytics import sources
 from nimriz.config import Settings
-from nimriz.core import exports, schedules
-from nimriz.core.exports import FOLDER, Export
+from nimriz.core.exports import exports, schedules
+from nimriz.core.exports.exports import FOLDER, Export
 from nimriz.exporting.making import Attempt, Failed, Later, folder_of
 from nimriz.installation import Installation, open_installation
 from nimriz.parent import die_with_parent

@@ -8,7 +8,7 @@ from typing import Any
 from nimriz.analytics import figures
 from nimriz.analytics.figures import Figures
 from nimriz.analytics.tabular import Column
-from nimriz.core import domains, links
+from nimriz.core.links import domains, links
 from nimriz.store.db import Database, Tx
 from nimriz.web.api.reports import Shape
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from nimriz.base.clock import Clock
-from nimriz.core import exports, schedules
+from nimriz.core.exports import exports, schedules
 from nimriz.parent import announce_parent, die_with_parent
 from nimriz.store.db import Database, StoreError
 from nimriz.store.sqlite import Sqlite

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hmac
 
-from nimriz.core.domains import Domain
-from nimriz.core.routing import Decision
-from nimriz.core.signposts import Signpost
-from nimriz.core.vault import Vault
+from nimriz.core.directory.vault import Vault
+from nimriz.core.links.domains import Domain
+from nimriz.core.routing.routing import Decision
+from nimriz.core.routing.signposts import Signpost
 from nimriz.web.http import Scope
 
 COOKIE = b"nimriz_variants"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import structlog
 
-from nimriz.core.logbook import Arrival, Logbook
+from nimriz.core.clicks.logbook import Arrival, Logbook
 from nimriz.store.batch import Batch, Batcher, Overflow
 from nimriz.store.db import StoreError
 from nimriz.web.metrics import Counters

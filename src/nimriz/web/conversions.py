@@ -20,11 +20,11 @@ from nimriz.base import ids, jsontext, signing
 from nimriz.base.clock import Clock
 from nimriz.base.errors import FieldError, Refused
 from nimriz.base.signing import SignatureRefused, SignedHeaders
-from nimriz.core.claims import read_claim
-from nimriz.core.credentials import LiveSecret
-from nimriz.core.deliveries import Delivery, Kind
-from nimriz.core.intake import Answer, Authentic, Recorded
-from nimriz.core.recording import Recorder
+from nimriz.core.directory.credentials import LiveSecret
+from nimriz.core.ledger.claims import read_claim
+from nimriz.core.ledger.deliveries import Delivery, Kind
+from nimriz.core.ledger.intake import Answer, Authentic, Recorded
+from nimriz.core.ledger.recording import Recorder
 from nimriz.store.batch import Batcher, Overflow
 from nimriz.store.db import StoreError
 from nimriz.web import wire

@@ -17,9 +17,9 @@ import structlog
 from nimriz.base import ids
 from nimriz.base.clock import DAY_MS
 from nimriz.base.errors import Refused, told_back
-from nimriz.core import deliveries
-from nimriz.core.deliveries import Delivery, Filters, Hour, Kind
-from nimriz.core.intake import Answer, Recorded
+from nimriz.core.ledger import deliveries
+from nimriz.core.ledger.deliveries import Delivery, Filters, Hour, Kind
+from nimriz.core.ledger.intake import Answer, Recorded
 from nimriz.store.db import Database, StoreError, Tx
 from nimriz.web.metrics import Counters
 

@@ -15,9 +15,10 @@ from functools import partial
 import structlog
 
 from nimriz.base.errors import Refused
-from nimriz.core import click_list, clicks, decisions
-from nimriz.core.click_list import Asked, Listed
-from nimriz.core.decisions import Decided
+from nimriz.core.clicks import click_list, clicks
+from nimriz.core.clicks.click_list import Asked, Listed
+from nimriz.core.routing import decisions
+from nimriz.core.routing.decisions import Decided
 from nimriz.store.db import Database, StoreError
 from nimriz.web import wire
 from nimriz.web.http import encode

@@ -15,9 +15,9 @@ import structlog
 
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_reference
-from nimriz.core import app_links
-from nimriz.core.domains import Domain, Hosts
-from nimriz.core.slugs import RESERVED_SLUGS
+from nimriz.core.links.domains import Domain, Hosts
+from nimriz.core.links.slugs import RESERVED_SLUGS
+from nimriz.core.routing import app_links
 from nimriz.store.db import StoreError
 from nimriz.web import conversions
 from nimriz.web.api.saved_reports import PREFIX

@@ -16,10 +16,10 @@ from urllib.parse import parse_qsl
 
 from nimriz.base.clock import Clock
 from nimriz.base.errors import Refused
-from nimriz.core import passwords
-from nimriz.core.domains import Domain
-from nimriz.core.signposts import Signpost
-from nimriz.core.vault import Vault
+from nimriz.core.directory import passwords
+from nimriz.core.directory.vault import Vault
+from nimriz.core.links.domains import Domain
+from nimriz.core.routing.signposts import Signpost
 from nimriz.web import pages
 from nimriz.web.body import Bodies
 from nimriz.web.http import NO_STORE, REFERRER_POLICY, Headers, Receive, Scope, Send, answer

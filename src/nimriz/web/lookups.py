@@ -14,10 +14,10 @@ import structlog
 
 from nimriz.base.clock import Clock
 from nimriz.base.errors import Refused
-from nimriz.core import dns, domains, verification
-from nimriz.core.dns import Records, Server
-from nimriz.core.domains import Domain
-from nimriz.core.verification import Terms
+from nimriz.core.links import dns, domains, verification
+from nimriz.core.links.dns import Records, Server
+from nimriz.core.links.domains import Domain
+from nimriz.core.links.verification import Terms
 from nimriz.store.db import Database, Tx
 from nimriz.web.metrics import Counters
 

@@ -18,11 +18,12 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import structlog
 
-from nimriz.core import changes, credentials, entitlements, signposts, workspaces
-from nimriz.core.credentials import ApiKey, LiveSecret
-from nimriz.core.domains import Domain
-from nimriz.core.signposts import Signpost
-from nimriz.core.vault import Vault
+from nimriz.core.directory import changes, credentials, entitlements, workspaces
+from nimriz.core.directory.credentials import ApiKey, LiveSecret
+from nimriz.core.directory.vault import Vault
+from nimriz.core.links.domains import Domain
+from nimriz.core.routing import signposts
+from nimriz.core.routing.signposts import Signpost
 from nimriz.store.db import Database, StoreError, Tx
 from nimriz.web.metrics import Counters
 

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from nimriz.base.errors import Refused
-from nimriz.core import domains
+from nimriz.core.links import domains
 from nimriz.store.db import StoreError
 
 if TYPE_CHECKING:

@@ -13,16 +13,16 @@ from collections.abc import Awaitable
 from nimriz.base.clock import Clock
 from nimriz.base.ids import to_text, uuid7_bytes
 from nimriz.base.tokens import Keyring
-from nimriz.core.clicks import Click
-from nimriz.core.crawlers import is_declared_crawler
-from nimriz.core.departures import location, read_query, why_no_token
-from nimriz.core.domains import Domain
-from nimriz.core.logbook import Arrival
-from nimriz.core.referrers import host_of
-from nimriz.core.routing import decide
-from nimriz.core.signposts import Seen, Signpost
-from nimriz.core.slugs import is_slug
-from nimriz.core.targets import Target
+from nimriz.core.clicks.clicks import Click
+from nimriz.core.clicks.crawlers import is_declared_crawler
+from nimriz.core.clicks.logbook import Arrival
+from nimriz.core.links.domains import Domain
+from nimriz.core.links.slugs import is_slug
+from nimriz.core.routing.departures import location, read_query, why_no_token
+from nimriz.core.routing.referrers import host_of
+from nimriz.core.routing.routing import decide
+from nimriz.core.routing.signposts import Seen, Signpost
+from nimriz.core.routing.targets import Target
 from nimriz.store.db import StoreError
 from nimriz.web import pages
 from nimriz.web.assignments import NONE, Assignments

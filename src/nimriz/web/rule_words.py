@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable, Mapping
 
 from nimriz.base.clock import to_rfc3339
-from nimriz.core import destinations, rule_changes, rules, targets
-from nimriz.core.experiments import Experiment, Phase
-from nimriz.core.links import Link
-from nimriz.core.rules import Numbers, Placed, Route, RuleList
+from nimriz.core.links import destinations
+from nimriz.core.links.links import Link
+from nimriz.core.routing import rule_changes, rules, targets
+from nimriz.core.routing.experiments import Experiment, Phase
+from nimriz.core.routing.rules import Numbers, Placed, Route, RuleList
 
 
 def rule_list(found: RuleList, link: Link, numbers: Numbers, blocked: frozenset[str]) -> dict[str, object]:

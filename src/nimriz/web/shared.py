@@ -13,8 +13,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from nimriz.base.errors import Refused
-from nimriz.core import passwords, saved_reports
-from nimriz.core.saved_reports import TOKEN_CHARS_MAX, SavedReport, Share
+from nimriz.core.directory import passwords
+from nimriz.core.exports import saved_reports
+from nimriz.core.exports.saved_reports import TOKEN_CHARS_MAX, SavedReport, Share
 from nimriz.store.db import StoreError
 from nimriz.web import shared_page
 from nimriz.web.api.desk import Desk

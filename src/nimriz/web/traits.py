@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 from socket import AF_INET6, inet_pton
 
-from nimriz.core.agents import Agent, Agents
-from nimriz.core.crawlers import USER_AGENT_BYTES_MAX
-from nimriz.core.departures import is_scan, parameters
-from nimriz.core.languages import HEADER_BYTES_MAX, first_language
-from nimriz.core.matching import Traits
-from nimriz.core.places import Places
-from nimriz.core.referrers import host_of
-from nimriz.core.routing import Rules
+from nimriz.core.clicks.agents import Agent, Agents
+from nimriz.core.clicks.crawlers import USER_AGENT_BYTES_MAX
+from nimriz.core.clicks.languages import HEADER_BYTES_MAX, first_language
+from nimriz.core.clicks.places import Places
+from nimriz.core.routing.departures import is_scan, parameters
+from nimriz.core.routing.matching import Traits
+from nimriz.core.routing.referrers import host_of
+from nimriz.core.routing.routing import Rules
 from nimriz.web.visitor import Visitor
 
 _NOBODY = Agent("browser", "other", "", "")

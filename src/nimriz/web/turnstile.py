@@ -6,7 +6,7 @@ A click that is used is on disk before its visitor goes on; those who come toget
 from __future__ import annotations
 
 from nimriz.base.clock import Clock
-from nimriz.core import links
+from nimriz.core.links import links
 from nimriz.store.batch import Batcher, Overflow
 from nimriz.store.db import Database, StoreError
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from nimriz.core.addresses import FORWARDED, Proxies, client_address, is_trusted
-from nimriz.core.places import country_of_header
+from nimriz.core.clicks.addresses import FORWARDED, Proxies, client_address, is_trusted
+from nimriz.core.clicks.places import country_of_header
 from nimriz.web.http import Headers, Scope
 
 # What browsers say when nobody looks at a page yet: Sec-Purpose (Fetch, section 2.2.7), and its forerunners.

@@ -10,22 +10,23 @@ import msgspec
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.money import to_decimal
 from nimriz.base.urls import UTM_NAMES
-from nimriz.core import destinations, dns, targets
-from nimriz.core.attribution import Verdict
-from nimriz.core.blocklist import BlockedHost
-from nimriz.core.click_list import Listed
-from nimriz.core.conversions import Conversion, Order
-from nimriz.core.creation import Made
-from nimriz.core.decisions import Decided
-from nimriz.core.domains import SHARED, Domain
-from nimriz.core.history import Entry
-from nimriz.core.intake import Recorded
-from nimriz.core.ledger import Outcome
-from nimriz.core.links import Link
-from nimriz.core.mode import Mode
-from nimriz.core.persons import Readable
-from nimriz.core.settlement import Settlement
-from nimriz.core.workspaces import Workspace
+from nimriz.core.clicks.click_list import Listed
+from nimriz.core.directory.mode import Mode
+from nimriz.core.directory.workspaces import Workspace
+from nimriz.core.ledger.attribution import Verdict
+from nimriz.core.ledger.conversions import Conversion, Order
+from nimriz.core.ledger.intake import Recorded
+from nimriz.core.ledger.ledger import Outcome
+from nimriz.core.ledger.persons import Readable
+from nimriz.core.ledger.settlement import Settlement
+from nimriz.core.links import destinations, dns
+from nimriz.core.links.blocklist import BlockedHost
+from nimriz.core.links.creation import Made
+from nimriz.core.links.domains import SHARED, Domain
+from nimriz.core.links.history import Entry
+from nimriz.core.links.links import Link
+from nimriz.core.routing import targets
+from nimriz.core.routing.decisions import Decided
 
 
 def event(mode: Mode, outcome: Outcome, readable: Readable) -> dict[str, object]:

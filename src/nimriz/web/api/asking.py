@@ -14,9 +14,10 @@ from nimriz.analytics.dimensions import FILTER_VALUES_MAX, OF_CONTEXT, UNITS_MAX
 from nimriz.analytics.zones import UNITS
 from nimriz.base.clock import DAY_MS, from_rfc3339
 from nimriz.base.errors import FieldError, Refused
-from nimriz.core import entitlements, retention, workspaces
-from nimriz.core.clicks import LABEL_BYTES_MAX, LEFT_OUT
-from nimriz.core.mode import Mode
+from nimriz.core.clicks import retention
+from nimriz.core.clicks.clicks import LABEL_BYTES_MAX, LEFT_OUT
+from nimriz.core.directory import entitlements, workspaces
+from nimriz.core.directory.mode import Mode
 from nimriz.store.db import Tx
 from nimriz.web.api.audience import audience_of
 from nimriz.web.api.desk import Desk

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nimriz.base.errors import FieldError, Refused
-from nimriz.core.clicks import Audience
+from nimriz.core.clicks.clicks import Audience
 
 
 def audience_of(include_bots: bool, include_suspects: bool) -> Audience:

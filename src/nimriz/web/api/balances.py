@@ -12,7 +12,7 @@ from nimriz.analytics import figures, zones
 from nimriz.analytics.dimensions import UNITS_MAX
 from nimriz.base.clock import DAY_MS, from_rfc3339, to_rfc3339
 from nimriz.base.money import to_decimal
-from nimriz.core.mode import Mode
+from nimriz.core.directory.mode import Mode
 from nimriz.web.api import asking
 from nimriz.web.api.asking import Asked, EventNames, FilterQuery, bad
 from nimriz.web.api.desk import Desk, answer, caller

@@ -9,7 +9,7 @@ from pydantic import BaseModel, StringConstraints
 from starlette.responses import Response
 
 from nimriz.base.errors import Refused
-from nimriz.core import blocklist, drafts
+from nimriz.core.links import blocklist, drafts
 from nimriz.web import wire
 from nimriz.web.api.desk import Desk, answer, caller
 

@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_reference
-from nimriz.core import creation, drafts, history
-from nimriz.core.creation import Made, Order
-from nimriz.core.drafts import NewLink
+from nimriz.core.links import creation, drafts, history
+from nimriz.core.links.creation import Made, Order
+from nimriz.core.links.drafts import NewLink
 from nimriz.store.db import Tx
 from nimriz.web import wire
 from nimriz.web.api.desk import Desk, answer, caller

@@ -11,11 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from nimriz.base.clock import to_rfc3339
-from nimriz.core import click_list, decisions, links, live_view, retention, workspaces
-from nimriz.core.click_list import PLANTED_CUSTOMERS, Asked, Listed, Page
-from nimriz.core.decisions import Decided, Pair
-from nimriz.core.live_view import LiveView
-from nimriz.core.workspaces import Workspace
+from nimriz.core.clicks import click_list, live_view, retention
+from nimriz.core.clicks.click_list import PLANTED_CUSTOMERS, Asked, Listed, Page
+from nimriz.core.clicks.live_view import LiveView
+from nimriz.core.directory import workspaces
+from nimriz.core.directory.workspaces import Workspace
+from nimriz.core.links import links
+from nimriz.core.routing import decisions
+from nimriz.core.routing.decisions import Decided, Pair
 from nimriz.store.db import Tx
 from nimriz.web import wire
 from nimriz.web.api.audience import audience_of

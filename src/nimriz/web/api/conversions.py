@@ -13,9 +13,9 @@ from starlette.responses import Response
 
 from nimriz.base.errors import FieldError, Refused
 from nimriz.base.ids import new_reference
-from nimriz.core import conversions, ledger
-from nimriz.core.conversions import Conversion, Filters, Order
-from nimriz.core.mode import Mode
+from nimriz.core.directory.mode import Mode
+from nimriz.core.ledger import conversions, ledger
+from nimriz.core.ledger.conversions import Conversion, Filters, Order
 from nimriz.store.db import Tx
 from nimriz.web import wire
 from nimriz.web.api.desk import Desk, answer, caller

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.errors import CODES, FieldError, Refused
-from nimriz.core.deliveries import KINDS, Delivery, Filters
-from nimriz.core.mode import Mode
+from nimriz.core.directory.mode import Mode
+from nimriz.core.ledger.deliveries import KINDS, Delivery, Filters
 from nimriz.web.api.desk import Desk, answer, caller
 from nimriz.web.api.period import read_period
 

@@ -15,12 +15,12 @@ from starlette.responses import Response
 from nimriz.analytics import client
 from nimriz.base.clock import Clock
 from nimriz.base.errors import Refused
-from nimriz.core import clicks
-from nimriz.core.attribution import TokenReader
-from nimriz.core.credentials import ApiKey
-from nimriz.core.destinations import Policy
-from nimriz.core.erasures import Eraser
-from nimriz.core.vault import Vault
+from nimriz.core.clicks import clicks
+from nimriz.core.directory.credentials import ApiKey
+from nimriz.core.directory.vault import Vault
+from nimriz.core.ledger.attribution import TokenReader
+from nimriz.core.ledger.erasures import Eraser
+from nimriz.core.links.destinations import Policy
 from nimriz.store.db import Database, Tx
 from nimriz.web.api.door import CALLER
 from nimriz.web.deliveries import DeliveryLog

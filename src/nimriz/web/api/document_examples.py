@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nimriz.core.link_clicks import BREAKDOWNS
+from nimriz.core.clicks.link_clicks import BREAKDOWNS
 
 Example = dict[str, Any]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
-from nimriz.core.exports import Format, Reason, Status, Subject
-from nimriz.core.saved_reports import ReportKind
-from nimriz.core.schedules import Every
+from nimriz.core.exports.exports import Format, Reason, Status, Subject
+from nimriz.core.exports.saved_reports import ReportKind
+from nimriz.core.exports.schedules import Every
 from nimriz.web.api.document_call import Answer, Call, answers
 from nimriz.web.api.document_examples import Example
 from nimriz.web.api.document_schemas import (

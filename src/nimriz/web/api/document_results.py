@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from nimriz.core.findings import LEVEL, MISMATCH_LEVEL, Code
-from nimriz.core.results import EVENTS
+from nimriz.core.results.findings import LEVEL, MISMATCH_LEVEL, Code
+from nimriz.core.results.results import EVENTS
 from nimriz.web.api.document_examples import LINK_ID, Example
 from nimriz.web.api.document_rules import EXPERIMENT_ID
 from nimriz.web.api.document_schemas import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from nimriz.core.conditions import NAMES
-from nimriz.core.experiments import State
+from nimriz.core.routing.conditions import NAMES
+from nimriz.core.routing.experiments import State
 from nimriz.web.api.document_examples import LINK_ID, LONG_URL
 from nimriz.web.api.document_schemas import (
     COUNT,

@@ -10,20 +10,20 @@ from typing import Any, get_args
 from nimriz.analytics.dimensions import BYS, CLICK_BYS
 from nimriz.base.errors import CODES, FIELD_CODES
 from nimriz.base.urls import UTM_NAMES
-from nimriz.core import trace
-from nimriz.core.agent_kinds import Kind
-from nimriz.core.claims import EVENT_NAMES
-from nimriz.core.credentials import SCOPES
-from nimriz.core.deliveries import KINDS
-from nimriz.core.domains import Status
-from nimriz.core.entitlements import PLANS, SURFACES
-from nimriz.core.experiments import State
-from nimriz.core.history import Action
-from nimriz.core.identities import Why
-from nimriz.core.link_clicks import BREAKDOWNS
-from nimriz.core.quality import QUALITIES, REASONS
-from nimriz.core.trace import Check
-from nimriz.core.verification import Finding
+from nimriz.core.clicks.agent_kinds import Kind
+from nimriz.core.clicks.link_clicks import BREAKDOWNS
+from nimriz.core.clicks.quality import QUALITIES, REASONS
+from nimriz.core.directory.credentials import SCOPES
+from nimriz.core.directory.entitlements import PLANS, SURFACES
+from nimriz.core.ledger import trace
+from nimriz.core.ledger.claims import EVENT_NAMES
+from nimriz.core.ledger.deliveries import KINDS
+from nimriz.core.ledger.identities import Why
+from nimriz.core.ledger.trace import Check
+from nimriz.core.links.domains import Status
+from nimriz.core.links.history import Action
+from nimriz.core.links.verification import Finding
+from nimriz.core.routing.experiments import State
 from nimriz.web.api.bulk import BulkRow
 
 Schema = dict[str, Any]

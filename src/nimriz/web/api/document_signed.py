@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from nimriz.base.errors import FieldError, Refused
-from nimriz.core import claims
+from nimriz.core.ledger import claims
 from nimriz.web import conversions
 from nimriz.web.api import document_examples as examples
 from nimriz.web.api.document_call import Answer, Call

@@ -10,10 +10,11 @@ from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
 from nimriz.base.errors import Refused
-from nimriz.core import app_links, destinations, domains, drafts, links, verification
-from nimriz.core.app_links import APPS_MAX
-from nimriz.core.domains import Domain
-from nimriz.core.verification import Finding
+from nimriz.core.links import destinations, domains, drafts, links, verification
+from nimriz.core.links.domains import Domain
+from nimriz.core.links.verification import Finding
+from nimriz.core.routing import app_links
+from nimriz.core.routing.app_links import APPS_MAX
 from nimriz.store.db import Tx
 from nimriz.web import wire
 from nimriz.web.api.desk import Desk, answer, caller

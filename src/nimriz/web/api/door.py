@@ -15,7 +15,7 @@ from nimriz.analytics.dimensions import FILTER_NAMES
 from nimriz.base import jsontext
 from nimriz.base.errors import FieldError, Refused
 from nimriz.base.ids import new_reference
-from nimriz.core.credentials import ApiKey
+from nimriz.core.directory.credentials import ApiKey
 from nimriz.store.db import StoreError
 from nimriz.web.body import Bodies, is_json_type
 from nimriz.web.http import Application, Headers, Message, Receive, Scope, Send, answer, answer_refused

@@ -12,8 +12,9 @@ from starlette.responses import Response
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.errors import FieldError, Refused
 from nimriz.base.ids import is_id, new_reference
-from nimriz.core import drafts, erasures
-from nimriz.core.erasures import Erasure
+from nimriz.core.ledger import erasures
+from nimriz.core.ledger.erasures import Erasure
+from nimriz.core.links import drafts
 from nimriz.web.api.desk import Desk, answer, caller
 
 router = APIRouter()

@@ -11,8 +11,9 @@ from starlette.responses import Response
 from nimriz.base.clock import from_rfc3339, to_rfc3339
 from nimriz.base.errors import FieldError, Refused
 from nimriz.base.ids import new_id
-from nimriz.core import drafts, exclusions
-from nimriz.core.exclusions import Exclusion
+from nimriz.core.ledger import exclusions
+from nimriz.core.ledger.exclusions import Exclusion
+from nimriz.core.links import drafts
 from nimriz.store.db import Tx
 from nimriz.web.api.desk import Desk, answer, caller
 

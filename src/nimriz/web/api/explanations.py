@@ -8,10 +8,10 @@ from starlette.responses import Response
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_reference
-from nimriz.core import explanation
-from nimriz.core.explanation import Explanation
-from nimriz.core.mode import Mode
-from nimriz.core.trace import Step, words
+from nimriz.core.directory.mode import Mode
+from nimriz.core.ledger import explanation
+from nimriz.core.ledger.explanation import Explanation
+from nimriz.core.ledger.trace import Step, words
 from nimriz.store.db import Tx
 from nimriz.web import wire
 from nimriz.web.api.conversions import get_conversion

@@ -14,10 +14,12 @@ from starlette.responses import FileResponse, Response
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.errors import Refused
 from nimriz.base.ids import is_id
-from nimriz.core import drafts, exports, history, retention
-from nimriz.core.clicks import LEFT_OUT
-from nimriz.core.exports import FOLDER, Export, Format, Subject
-from nimriz.core.mode import Mode
+from nimriz.core.clicks import retention
+from nimriz.core.clicks.clicks import LEFT_OUT
+from nimriz.core.directory.mode import Mode
+from nimriz.core.exports import exports
+from nimriz.core.exports.exports import FOLDER, Export, Format, Subject
+from nimriz.core.links import drafts, history
 from nimriz.store.db import Tx
 from nimriz.web.api import asking
 from nimriz.web.api.asking import bad

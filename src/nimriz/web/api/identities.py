@@ -12,9 +12,9 @@ from starlette.responses import Response
 
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.errors import FieldError, Refused
-from nimriz.core import identities
-from nimriz.core.identities import Cursor, Shared, Tie
-from nimriz.core.mode import Mode
+from nimriz.core.directory.mode import Mode
+from nimriz.core.ledger import identities
+from nimriz.core.ledger.identities import Cursor, Shared, Tie
 from nimriz.store.db import Tx
 from nimriz.web.api.desk import Desk, answer, caller
 

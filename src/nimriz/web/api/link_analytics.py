@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from nimriz.base.errors import Refused
-from nimriz.core import link_clicks, retention, workspaces
-from nimriz.core.link_clicks import BREAKDOWNS, LinkClicks, TouchType
-from nimriz.core.workspaces import Workspace
+from nimriz.core.clicks import link_clicks, retention
+from nimriz.core.clicks.link_clicks import BREAKDOWNS, LinkClicks, TouchType
+from nimriz.core.directory import workspaces
+from nimriz.core.directory.workspaces import Workspace
 from nimriz.store.db import Tx
 from nimriz.web.api.audience import audience_of
 from nimriz.web.api.desk import Desk, answer, caller

@@ -12,12 +12,13 @@ from starlette.responses import Response
 
 from nimriz.base import ids
 from nimriz.base.errors import FieldError, Refused
-from nimriz.core import creation, destinations, domains, drafts, history, links, short_urls, workspaces
-from nimriz.core.creation import Made, Order
-from nimriz.core.credentials import ApiKey
-from nimriz.core.domains import Domain
-from nimriz.core.drafts import LinkChange, LinkFields, NewLink
-from nimriz.core.links import Filters, Link
+from nimriz.core.directory import workspaces
+from nimriz.core.directory.credentials import ApiKey
+from nimriz.core.links import creation, destinations, domains, drafts, history, links, short_urls
+from nimriz.core.links.creation import Made, Order
+from nimriz.core.links.domains import Domain
+from nimriz.core.links.drafts import LinkChange, LinkFields, NewLink
+from nimriz.core.links.links import Filters, Link
 from nimriz.store.db import Tx
 from nimriz.web import wire
 from nimriz.web.api.desk import Desk, answer, caller

@@ -15,8 +15,9 @@ from nimriz.analytics.dimensions import BYS, CLICK_BYS
 from nimriz.analytics.figures import Figures
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.money import to_decimal
-from nimriz.core import domains, links, retention
-from nimriz.core.mode import Mode
+from nimriz.core.clicks import retention
+from nimriz.core.directory.mode import Mode
+from nimriz.core.links import domains, links
 from nimriz.store.db import Tx
 from nimriz.web.api import asking
 from nimriz.web.api.asking import Asked, EventNames, PageQuery, bad

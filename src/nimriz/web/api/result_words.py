@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nimriz.core.findings import CONVERTED_MIN, EFFECTIVE_MIN, VISITORS_MIN, Code, Finding
+from nimriz.core.results.findings import CONVERTED_MIN, EFFECTIVE_MIN, VISITORS_MIN, Code, Finding
 
 Names = Mapping[str, str]
 """The names of variants by their keys."""

@@ -13,13 +13,16 @@ from starlette.responses import Response
 from nimriz.analytics import tallies
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.money import CURRENCIES, to_decimal
-from nimriz.core import decisions, experiments, findings, results, retention, workspaces
-from nimriz.core.clicks import LEFT_OUT
-from nimriz.core.evidence import Interval
-from nimriz.core.experiments import Experiment
-from nimriz.core.findings import Comparison, Finding, Tally
-from nimriz.core.mode import Mode
-from nimriz.core.results import Counted, Results, VariantFigures, Weighed
+from nimriz.core.clicks import retention
+from nimriz.core.clicks.clicks import LEFT_OUT
+from nimriz.core.directory import workspaces
+from nimriz.core.directory.mode import Mode
+from nimriz.core.results import findings, results
+from nimriz.core.results.evidence import Interval
+from nimriz.core.results.findings import Comparison, Finding, Tally
+from nimriz.core.results.results import Counted, Results, VariantFigures, Weighed
+from nimriz.core.routing import decisions, experiments
+from nimriz.core.routing.experiments import Experiment
 from nimriz.store.db import Tx
 from nimriz.web.api import result_words
 from nimriz.web.api.asking import plan_with_surface

@@ -11,11 +11,12 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from nimriz.base.errors import Refused
-from nimriz.core import decisions, destinations, drafts, experiments, history, rule_changes, rule_drafts, rules
-from nimriz.core.experiments import Verb
-from nimriz.core.links import Link
-from nimriz.core.rule_drafts import RuleDrafts
-from nimriz.core.rules import RuleList
+from nimriz.core.links import destinations, drafts, history
+from nimriz.core.links.links import Link
+from nimriz.core.routing import decisions, experiments, rule_changes, rule_drafts, rules
+from nimriz.core.routing.experiments import Verb
+from nimriz.core.routing.rule_drafts import RuleDrafts
+from nimriz.core.routing.rules import RuleList
 from nimriz.store.db import Tx
 from nimriz.web import rule_words
 from nimriz.web.api.desk import Desk, answer, caller

@@ -10,8 +10,10 @@ from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
 from nimriz.base.clock import from_rfc3339, to_rfc3339
-from nimriz.core import drafts, history, passwords, saved_reports
-from nimriz.core.saved_reports import SavedReport, Share
+from nimriz.core.directory import passwords
+from nimriz.core.exports import saved_reports
+from nimriz.core.exports.saved_reports import SavedReport, Share
+from nimriz.core.links import drafts, history
 from nimriz.store.db import Tx
 from nimriz.web.api import asking
 from nimriz.web.api.asking import bad

@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.errors import Refused
-from nimriz.core import exports, history, schedules
-from nimriz.core.schedules import Every, Schedule
+from nimriz.core.exports import exports, schedules
+from nimriz.core.exports.schedules import Every, Schedule
+from nimriz.core.links import history
 from nimriz.store.db import Tx
 from nimriz.web.api.asking import bad
 from nimriz.web.api.desk import Desk, answer, caller

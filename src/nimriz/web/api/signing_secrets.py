@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.errors import Refused
-from nimriz.core import credentials
-from nimriz.core.credentials import SigningSecret
-from nimriz.core.mode import Mode
+from nimriz.core.directory import credentials
+from nimriz.core.directory.credentials import SigningSecret
+from nimriz.core.directory.mode import Mode
 from nimriz.web.api.desk import Desk, answer, caller
 
 router = APIRouter()

@@ -15,18 +15,19 @@ from starlette.responses import Response
 from nimriz.base.clock import from_rfc3339, to_rfc3339
 from nimriz.base.tokens import TOKEN_CHARS, TOKEN_PREFIX
 from nimriz.base.urls import PARAMETER
-from nimriz.core import rule_changes, rule_drafts, rules, signposts, workspaces
-from nimriz.core.buckets import SALT_BYTES, bucket_of
-from nimriz.core.conditions import Browser, Country, DeviceName, Instant, Language, System
-from nimriz.core.crawlers import is_declared_crawler
-from nimriz.core.departures import location, read_query, why_no_token
-from nimriz.core.domains import Domain
-from nimriz.core.links import Link
-from nimriz.core.matching import Traits
-from nimriz.core.routing import Decision, Rules, decide, passed_over
-from nimriz.core.rule_drafts import RuleDrafts
-from nimriz.core.rules import Placed, RuleList
-from nimriz.core.signposts import Signpost
+from nimriz.core.clicks.crawlers import is_declared_crawler
+from nimriz.core.directory import workspaces
+from nimriz.core.links.domains import Domain
+from nimriz.core.links.links import Link
+from nimriz.core.routing import rule_changes, rule_drafts, rules, signposts
+from nimriz.core.routing.buckets import SALT_BYTES, bucket_of
+from nimriz.core.routing.conditions import Browser, Country, DeviceName, Instant, Language, System
+from nimriz.core.routing.departures import location, read_query, why_no_token
+from nimriz.core.routing.matching import Traits
+from nimriz.core.routing.routing import Decision, Rules, decide, passed_over
+from nimriz.core.routing.rule_drafts import RuleDrafts
+from nimriz.core.routing.rules import Placed, RuleList
+from nimriz.core.routing.signposts import Signpost
 from nimriz.store.db import Tx
 from nimriz.web.api.desk import Desk, answer, caller
 from nimriz.web.api.links import found

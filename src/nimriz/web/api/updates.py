@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_reference
-from nimriz.core import domains, drafts, slugs
-from nimriz.core.drafts import LinkChange
+from nimriz.core.links import domains, drafts, slugs
+from nimriz.core.links.drafts import LinkChange
 from nimriz.store.db import Tx
 from nimriz.web.api.desk import Desk, answer, caller
 from nimriz.web.api.links import changed

@@ -11,9 +11,10 @@ from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
 from nimriz.base.errors import FieldError, Refused
-from nimriz.core import drafts, entitlements, workspaces
-from nimriz.core.credentials import ApiKey
-from nimriz.core.workspaces import Privacy, Workspace
+from nimriz.core.directory import entitlements, workspaces
+from nimriz.core.directory.credentials import ApiKey
+from nimriz.core.directory.workspaces import Privacy, Workspace
+from nimriz.core.links import drafts
 from nimriz.store.db import Tx
 from nimriz.web import wire
 from nimriz.web.api.desk import Desk, answer, caller

@@ -1,0 +1,1 @@
+"""What a workspace takes along: files made in the background, and the whole of an installation."""

@@ -1,0 +1,1 @@
+"""Events, and what is thought of them: recorded once, judged, settled, explained."""

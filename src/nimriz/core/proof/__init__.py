@@ -1,0 +1,1 @@
+"""That nobody edited the ledger: rows, seals, roots, and who checks them."""

@@ -1,0 +1,1 @@
+"""What an experiment has shown, by methods that may be looked at every day."""

@@ -1,0 +1,1 @@
+"""Where a visitor is sent: rules, experiments, and the signpost that the redirect reads."""

@@ -1,0 +1,188 @@
+"""Routing: which of a link's destinations a visitor is sent to. Pure, and the same for redirect and simulator.
+
+A link has one ordered list of rules. The first that is at work and whose conditions all hold decides; else the link's
+own destination does. A route leads to one destination, an experiment divides its visitors among variants.
+
+Asking every condition of every rule would cost a third of a redirect. So the rules are laid out the other way round:
+for each trait a table says which rules are still in question, as bits of one number, and few are left to be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import NamedTuple
+
+from nimriz.core.routing.buckets import bucket_of
+from nimriz.core.routing.matching import UNLISTED, Condition, Test, Traits
+from nimriz.core.routing.targets import Target
+
+RULE_BYTES = 400
+CONDITION_BYTES = 500
+VALUE_BYTES = 150
+_AGENT = frozenset({"device", "os", "browser"})
+_EMPTY = (Traits._fields, Traits())
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, compiled. `idle` says why it does not take part, '' when it does.
+
+    A route has one target, and `apps` has others for some systems. An experiment has one for each variant, and a table
+    that says which of them has which bucket; only where `sticky` may a cookie keep a variant.
+    """
+
+    rule_id: str
+    idle: str
+    conditions: tuple[Condition, ...]
+    targets: tuple[Target, ...]
+    apps: Mapping[str, Target] | None = None
+    table: bytes = b""
+    salt: bytes = b""
+    sticky: bool = False
+
+    def failing(self, traits: Traits, now_ms: int) -> Iterator[str]:
+        """The conditions that do not hold."""
+        return (condition.name for condition in self.conditions if not condition.holds(traits, now_ms))
+
+    def target(self, traits: Traits) -> Target:
+        """The target of a visitor for whom the rule is. A variant that has no bucket any more keeps nobody."""
+        if not self.table:
+            return self.apps.get(traits.os, self.targets[0]) if self.apps else self.targets[0]
+        if traits.kept:
+            for place, target in enumerate(self.targets):
+                if target.decision in traits.kept and place in self.table:
+                    return target
+        return self.targets[self.table[bucket_of(self.salt, traits.shown)]]
+
+
+class Asks(NamedTuple):
+    """What some rule at work wants to know of a visitor."""
+
+    country: bool
+    agent: bool
+    language: bool
+    referrer_host: bool
+    query: bool
+    qr: bool
+    shown: bool
+
+
+class Table(NamedTuple):
+    """For the values of one trait the rules that stay in question, and the rules that do for any other value."""
+
+    trait: int
+    by_value: Mapping[object, int]
+    otherwise: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of a link in their order; rule n is bit n.
+
+    `at_work` are those that are not idle; `open_tests` what is still to be asked of each when the tables have
+    spoken. `sticky` is whether a cookie may keep what one of them decides.
+    """
+
+    rules: tuple[Rule, ...]
+    asks: Asks
+    at_work: int
+    tables: tuple[Table, ...]
+    open_tests: tuple[tuple[Test, ...], ...]
+    sticky: bool
+
+    @property
+    def bytes_count(self) -> int:
+        """About how much memory they take."""
+        values = sum(len(table.by_value) for table in self.tables)
+        return VALUE_BYTES * values + sum(
+            RULE_BYTES
+            + sum(CONDITION_BYTES + VALUE_BYTES * len(condition.values) for condition in rule.conditions)
+            + sum(target.bytes_count for target in (*rule.targets, *(rule.apps or {}).values()))
+            for rule in self.rules
+        )
+
+
+class Decision(NamedTuple):
+    """Where a visitor is sent, and by which rule; None when it is the link itself."""
+
+    target: Target
+    rule: Rule | None
+
+
+class Considered(NamedTuple):
+    """A rule that did not decide, and why: it is idle, or these conditions do not hold."""
+
+    rule_id: str
+    idle: str
+    failing: tuple[str, ...]
+
+
+def put_together(rules: tuple[Rule, ...]) -> Rules | None:
+    """The rules of a link, None when there are none; what idle ones ask is asked of nobody."""
+    if not rules:
+        return None
+    active = [(n, rule) for n, rule in enumerate(rules) if not rule.idle]
+    names = {condition.name for _, rule in active for condition in rule.conditions}
+    asks = Asks(
+        "country" in names,
+        not names.isdisjoint(_AGENT) or any(rule.apps for _, rule in active),
+        "language" in names,
+        "referrer_host" in names,
+        "query" in names,
+        "qr" in names,
+        any(rule.table for _, rule in active),
+    )
+    return Rules(
+        rules,
+        asks,
+        reduce(or_, (1 << n for n, _ in active), 0),
+        tuple(_table(name, active) for name in Traits._fields if name in names),
+        tuple(tuple(one.holds for one in rule.conditions if not one.settled) for rule in rules),
+        any(rule.sticky for _, rule in active),
+    )
+
+
+def _table(name: str, active: Sequence[tuple[int, Rule]]) -> Table:
+    """The table of one trait: the conditions themselves say for which values a rule stays in question."""
+    asking = [(n, condition) for n, rule in active for condition in rule.conditions if condition.name == name]
+
+    def left(value: object) -> int:
+        traits = Traits._make(value if field == name else empty for field, empty in zip(*_EMPTY, strict=True))
+        # A rule that does not ask stays in question whatever the value is.
+        return ~sum({1 << n for n, condition in asking if not condition.holds(traits, 0)})
+
+    values = {value for _, condition in asking for value in condition.values}
+    settled = all(condition.settled for _, condition in asking)
+    by_value = {value: left(value) for value in values}
+    return Table(Traits._fields.index(name), by_value, left(UNLISTED) if settled else -1)
+
+
+def decide(rules: Rules, own: Target, traits: Traits, now_ms: int) -> Decision:
+    """Where a visitor with these traits is sent at this instant; `own` is the link's own target."""
+    in_question = rules.at_work
+    for trait, by_value, otherwise in rules.tables:
+        in_question &= by_value.get(traits[trait], otherwise)
+    while in_question:
+        first = in_question & -in_question
+        n = first.bit_length() - 1
+        for holds in rules.open_tests[n]:
+            if not holds(traits, now_ms):
+                break
+        else:
+            rule = rules.rules[n]
+            return Decision(rule.target(traits), rule)
+        in_question ^= first
+    return Decision(own, None)
+
+
+def passed_over(rules: Rules, decision: Decision, traits: Traits, now_ms: int) -> list[Considered]:
+    """The rules before the one that decided, in their order, and why each of them did not."""
+    before = []
+    for rule in rules.rules:
+        if rule is decision.rule:
+            break
+        before.append(Considered(rule.rule_id, rule.idle, () if rule.idle else tuple(rule.failing(traits, now_ms))))
+    return before
