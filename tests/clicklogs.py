@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from nimriz.base import ids
 from nimriz.core.clicks import clicks
-from nimriz.core.clicks.clicks import Click, ClickRow, Context
+from nimriz.core.clicks.clicks import Facts
+from nimriz.core.clicks.contexts import Contexts
 from nimriz.core.clicks.judgments import REASON, STANDING
+from nimriz.core.clicks.places import Place
+from nimriz.core.clicks.quality import HUMAN
+from nimriz.store.db import Database, Tx
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite
+
+FACTS = Facts("w", "l", "d", 0, 1, "", 0, "shop.example", "short_link_click", "", "", "", "", "", "", "", "[]")
+
+
+class Made(NamedTuple):
+    """A click that a test made up."""
+
+    click_id: str
+    clicked_at_ms: int
+    facts: Facts
+    visitor: bytes | None = None
+    country: str = ""
+    purpose: str = ""
+    network: str = ""
+
+    @property
+    def workspace_id(self) -> str:
+        """Whose it is."""
+        return self.facts.workspace_id
 
 
 def opened(path: Path) -> Sqlite:
@@ -20,23 +44,40 @@ def opened(path: Path) -> Sqlite:
     return log
 
 
-def click(at_ms: int, link_id: str = "l", workspace_id: str = "w", crawler: int = 0, tracked: int = 1) -> Click:
+def click(at_ms: int, link_id: str = "l", workspace_id: str = "w", crawler: int = 0, tracked: int = 1) -> Made:
     """A click with an id of its own."""
-    return Click(ids.new_id(at_ms), workspace_id, link_id, "d", at_ms, 0, tracked, "", crawler, "shop.example",
-                 "short_link_click", "", "", "", "", "", "", "")  # fmt: skip
+    facts = FACTS._replace(workspace_id=workspace_id, link_id=link_id, crawler=crawler, tracked=tracked)
+    return Made(ids.new_id(at_ms), at_ms, facts)
 
 
 def write(
-    log: Sqlite, *made: Click, visitor: bytes | None = None, purpose: str = "", tags: str = "[]", network: str = ""
+    log: Sqlite, *made: Made, visitor: bytes | None = None, purpose: str = "", tags: str = "[]", network: str = ""
 ) -> list[int]:
-    """Write clicks; their numbers."""
-    first = log.read(clicks.newest) + 1
-    rows: list[ClickRow] = [
-        (seq, *one, *Context(purpose=purpose, network=network, visitor=visitor, tags=tags))
-        for seq, one in enumerate(made, first)
+    """Write clicks that have this in common; their numbers."""
+    alike = [
+        one._replace(visitor=visitor, purpose=purpose, network=network, facts=one.facts._replace(tags=tags))
+        for one in made
     ]
-    log.write(partial(clicks.append, rows=rows))
-    return list(range(first, first + len(rows)))
+    return append(log, alike)
+
+
+def append(log: Database, made: Sequence[Made], first_seq: int = 0) -> list[int]:
+    """Write clicks; their numbers, from the next one on where none is given."""
+    contexts = Contexts()
+    log.read(contexts.recall)
+    seqs = range(first_seq or log.read(clicks.newest) + 1, 1 << 62)[: len(made)]
+    rows = []
+    for seq, one in zip(seqs, made, strict=True):
+        alike = (one.facts, Place(one.country, "", ""), "", one.purpose, one.network, HUMAN, None)
+        context_id, workspace_no = contexts.begin(one.clicked_at_ms).get(alike) or contexts.add(alike)
+        rows.append((seq, ids.to_bytes(one.click_id), workspace_no, one.clicked_at_ms, one.visitor, context_id))
+
+    def written(tx: Tx) -> None:
+        contexts.append(tx)
+        clicks.append(tx, rows)
+
+    log.write(written)
+    return list(seqs)
 
 
 def standing(log: Sqlite) -> dict[int, tuple[str, str]]:

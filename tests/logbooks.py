@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nimriz.base.ids import to_bytes
 from nimriz.core.clicks import judgments
 from nimriz.core.clicks.agents import Agents
 from nimriz.core.clicks.clicks import AGENT
@@ -83,8 +84,10 @@ def arrival(
     crawler: int = 0, purpose: str = "", address: str = ADDRESS, placement: str = "",
 ) -> Arrival:  # fmt: skip
     """A click that arrives."""
-    made = click(at_ms, link_id, crawler=crawler)._replace(placement=placement)
-    return Arrival(made, '["t"]', purpose, country, address, user_agent, b"de-DE,en;q=0.5", strict)
+    made = click(at_ms, link_id, crawler=crawler)
+    facts = made.facts._replace(placement=placement, tags='["t"]')
+    click_id = to_bytes(made.click_id)
+    return Arrival(click_id, at_ms, facts, purpose, country, address, user_agent, b"de-DE,en;q=0.5", strict)
 
 
 def changed_by_judging_again(bench: Bench) -> int:

@@ -131,7 +131,7 @@ def clicks_on_disk(served: Served) -> list[str]:
     found: list[str] = []
     for path in served.data_dir.glob("clicks-*.db"):
         connection = apsw.Connection(str(path))
-        found += [str(row[0]) for row in connection.execute("select click_id from clicks")]
+        found += [to_text(row[0]) for row in connection.execute("select click_id from click_rows")]
         connection.close()
     return found
 

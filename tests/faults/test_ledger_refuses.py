@@ -59,9 +59,9 @@ def refused(connection: apsw.Connection, table: str, sql: str) -> None:
         connection.execute("rollback").fetchall()
 
 
-@pytest.mark.parametrize("table", [*LEDGER, *(f"test_{table}" for table in LEDGER), "clicks"])
+@pytest.mark.parametrize("table", [*LEDGER, *(f"test_{table}" for table in LEDGER), "click_rows"])
 def test_no_column_of_a_recorded_row_can_be_changed(written: Served, table: str) -> None:
-    connection = connect(written.data_dir / ("clicks-0.db" if table == "clicks" else "records.db"))
+    connection = connect(written.data_dir / ("clicks-0.db" if table == "click_rows" else "records.db"))
     try:
         for column in columns(connection, table):
             refused(connection, table, f"update {table} set {column} = {column}")
@@ -71,9 +71,9 @@ def test_no_column_of_a_recorded_row_can_be_changed(written: Served, table: str)
         connection.close()
 
 
-@pytest.mark.parametrize("table", [*LEDGER, "clicks"])
+@pytest.mark.parametrize("table", [*LEDGER, "click_rows"])
 def test_no_live_row_can_be_removed(written: Served, table: str) -> None:
-    connection = connect(written.data_dir / ("clicks-0.db" if table == "clicks" else "records.db"))
+    connection = connect(written.data_dir / ("clicks-0.db" if table == "click_rows" else "records.db"))
     try:
         refused(connection, table, f"delete from {table}")
         refused(connection, table, f"delete from {table} where seq = 1")

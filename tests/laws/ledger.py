@@ -308,9 +308,11 @@ def _click_log() -> Sqlite:
             log,
             made._replace(
                 click_id=ids.to_text(click_id),
-                domain_id=OTHER_LINK,
-                decision=DECISIONS[click.variant],
-                utm_source=CONTEXT[click.click_id][0],
+                facts=made.facts._replace(
+                    domain_id=OTHER_LINK,
+                    decision=DECISIONS[click.variant],
+                    utm_source=CONTEXT[click.click_id][0],
+                ),
             ),
             tags=json.dumps(CONTEXT[click.click_id][1]),
         )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nimriz.base.clock import DAY_MS
+from nimriz.base.ids import new_id, to_text
 from nimriz.store import migrate as module
 from nimriz.store.db import StoreError, Tx
 from nimriz.store.migrate import MigrationRefused, files, migrate, pending
@@ -235,9 +237,9 @@ def test_crawlers_of_a_click_log_of_the_first_version_become_judged_bots(
             lambda tx, n=number, c=crawler: tx.run(  # type: ignore[misc]
                 "insert into clicks (click_id, workspace_id, link_id, domain_id, clicked_at_ms, decision, tracked, "
                 "token_suppressed, crawler, destination_host, touch_type, placement, referrer_host, utm_source, "
-                f"utm_medium, utm_campaign, utm_term, utm_content) values ('c', {row}, {NOW_MS} + :n, 0, 1, '', :c, "
-                "'', '', '', '', '', '', '', '', '')",
-                {"n": n, "c": c},
+                f"utm_medium, utm_campaign, utm_term, utm_content) values (:id, {row}, {NOW_MS} + :n, 0, 1, '', "
+                ":c, '', '', '', '', '', '', '', '', '')",
+                {"n": n, "c": c, "id": new_id(1)},
             )
         )
     assert migrate(database, "clicks", NOW_MS) == len(found) - 1
@@ -246,3 +248,33 @@ def test_crawlers_of_a_click_log_of_the_first_version_become_judged_bots(
     )
     assert judged == [(2, NOW_MS + 1, "bot", "declared_crawler"), (3, NOW_MS + 2, "bot", "declared_crawler")]
     assert database.read(lambda tx: tx.all("select distinct visitor, tags, country from clicks")) == [(None, "[]", "")]
+
+
+def test_clicks_of_before_tell_what_they_told_and_share_what_they_have_in_common(
+    database: Sqlite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = files("clicks")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "files", lambda schema: found[:4])
+        migrate(database, "clicks", NOW_MS)
+    names = [row[1] for row in database.read(lambda tx: tx.all("pragma table_info(clicks)")) if row[1] != "click_id"]
+    facts = dict.fromkeys(names, "x") | {"decision": 0, "tracked": 1, "crawler": 0, "tags": "[]", "agent_id": None}
+    ids = [new_id(NOW_MS + n) for n in range(6)]
+    for seq, click_id in enumerate(ids, 1):
+        at_ms = NOW_MS + seq * 10 * 3_600_000
+        told = facts | {"seq": seq, "clicked_at_ms": at_ms, "visitor": b"12345678", "workspace_id": f"w{seq % 2}"}
+        database.write(
+            lambda tx, told=told, click_id=click_id: tx.run(  # type: ignore[misc]
+                f"insert into clicks (click_id, {', '.join(told)}) "
+                f"values (:click_id, {', '.join(f':{name}' for name in told)})",
+                {**told, "click_id": click_id},
+            )
+        )
+    before = database.read(lambda tx: tx.all(f"select {', '.join(names)} from clicks order by seq"))
+    migrate(database, "clicks", NOW_MS)
+    assert database.read(lambda tx: tx.all(f"select {', '.join(names)} from clicks order by seq")) == before
+    kept = database.read(lambda tx: tx.all("select click_id from click_rows order by seq"))
+    assert [to_text(row[0]) for row in kept] == ids
+    # Ten hours apart, of two workspaces by turns: each has one context for each of its days.
+    days = {(row[names.index("workspace_id")], row[names.index("clicked_at_ms")] // DAY_MS) for row in before}
+    assert database.read(lambda tx: tx.all("select count(*) from click_contexts")) == [(len(days),)]

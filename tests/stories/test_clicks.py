@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,10 @@ import httpx2
 import pytest
 
 from nimriz.base.ids import new_id
-from nimriz.core.clicks import clicks
-from nimriz.core.clicks.clicks import Click, Context
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite
 from nimriz.web.feed import LISTENERS_OF_WORKSPACE_MAX
+from tests.clicklogs import FACTS, Made, append
 from tests.patience import PATIENCE_S, until
 from tests.world import Body, Workspace, create_workspace, lead, serving
 
@@ -298,17 +296,14 @@ def test_clicks_of_another_process_are_told_and_who_reads_too_slowly_is_let_go(w
     tags = json.dumps(["x" * 100] * 25)
     other = Sqlite(world.served.data_dir / "clicks-1.db")
     migrate(other, "clicks", 1)
-    facts = Click("", world.workspace_id, link["id"], world.domain_id, 0, 0, 1, "", 0, "shop.example",
-                  "short_link_click", "", "", "", "", "", "", "")  # fmt: skip
+    facts = FACTS._replace(
+        workspace_id=world.workspace_id, link_id=link["id"], domain_id=world.domain_id, tags=tags
+    )  # fmt: skip
 
     def land(first_seq: int, count: int) -> None:
         # Of now, when everybody listens already, however long that took.
         now_ms = int(time.time() * 1000)
-        rows = [
-            (seq, *facts._replace(click_id=new_id(now_ms), clicked_at_ms=now_ms), *Context(tags))
-            for seq in range(first_seq, first_seq + count)
-        ]
-        other.write(partial(clicks.append, rows=rows))
+        append(other, [Made(new_id(now_ms), now_ms, facts) for _ in range(count)], first_seq)
 
     until(lambda: world.served.metric("listeners") == 0)
     slow = socket.socket()

@@ -7,6 +7,7 @@ from typing import Any
 
 import apsw
 
+from nimriz.base.ids import to_text
 from tests.stories import raw
 from tests.world import HUMAN, Workspace
 
@@ -40,6 +41,7 @@ def clicks(shop: Workspace, link: dict[str, Any]) -> list[dict[str, Any]]:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         cursor = connection.execute("select * from clicks where link_id = ? order by seq", (link["id"],))
         for row in cursor:
-            rows.append(dict(zip((name for name, *_ in cursor.description), row, strict=True)))
+            told = dict(zip((name for name, *_ in cursor.description), row, strict=True))
+            rows.append({**told, "click_id": to_text(told["click_id"])})
         connection.close()
     return rows

@@ -47,6 +47,7 @@ class Store:
         config: dict[str, Any] = {
             "memory_limit": f"{self._memory_mib}MiB",
             "threads": self._threads,
+            "checkpoint_threshold": "64MiB",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "allow_community_extensions": "false",

@@ -65,7 +65,11 @@ class Office:
     # --- the projecting thread ---
 
     def project(self) -> None:
-        """Copy what comes, for ever; soon after somebody asked, else every half second."""
+        """Copy what comes, for ever; soon after somebody asked, else every half second.
+
+        Where every core is busy with redirects they come first, and `fresh_as_of` tells that this takes longer.
+        """
+        patience.lower_own()
         while True:
             try:
                 if self._rebuilds:

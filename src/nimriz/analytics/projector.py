@@ -15,7 +15,8 @@ from nimriz.analytics.duck import Store
 from nimriz.analytics.lines import AS_OF_NOW_MS, REFRESHED
 from nimriz.analytics.rows import Rows
 from nimriz.analytics.sources import Cursors, LedgerPage, LogPage
-from nimriz.analytics.tables import columns_of
+from nimriz.analytics.tables import CONTEXT, columns_of
+from nimriz.base.clock import DAY_MS
 from nimriz.store.db import Database
 
 UNREAD_MS = 600_000
@@ -35,6 +36,24 @@ _REFRESH = (
     f"select related_event_id from outcomes where {_HERE} and event_id in (select event_id from affected)",
     f"delete from standing_lines where {_HERE} and event_id in (select event_id from affected)",
     f"insert into standing_lines {REFRESHED}",
+)
+CONTEXT_MS = 2 * DAY_MS
+"""So long after a context was made no click names it any more: they do on its own day alone."""
+_OF_CONTEXT = ", ".join(f"c.{name}" for name in CONTEXT)
+_ADD_CLICKS = (
+    "insert into clicks select c.log, s.seq, c.workspace_id, s.clicked_ms, c.decision, c.tracked, s.visitor, "
+    f"c.quality, c.quality, s.click_id, c.link_id, c.domain_id, {_OF_CONTEXT} from staged as s "
+    "join contexts as c on c.log = :log and c.context_id = s.context_id order by s.seq"
+)
+_ADD_UNREAD = (
+    "insert into unread select c.log, s.seq, s.clicked_ms from staged as s "
+    "join contexts as c on c.log = :log and c.context_id = s.context_id where c.read = 0"
+)
+_FORGET_CONTEXTS = "delete from contexts where log = :log and made_ms < :before_ms"
+_NEW_TAGS = (
+    "insert into tagsets select tags, unnest(from_json(tags, '[\"varchar\"]')) from (select distinct tags "
+    "from contexts where log = :log and context_id >= :from_id and tags <> '[]' "
+    "and tags not in (select tags from tagsets)) as fresh"
 )
 _AGENT = (("log", "integer"), ("seq", "bigint"), ("device", "varchar"), ("os", "varchar"), ("browser", "varchar"))
 
@@ -109,7 +128,7 @@ class Projector:
 
         self._store.write(copy)
         self._cursors |= cursors
-        self.copied += sum(len(page.clicks) for page in pages.values())
+        self.copied += sum(page.clicks for page in pages.values())
         return more
 
     def _read_agents(self, logs: Mapping[int, Database], now_ms: int) -> list[list[Any]]:
@@ -165,7 +184,7 @@ def _add_ledger(rows: Rows, page: LedgerPage, emptied: bool) -> None:
             "and not exists (select 1 from awaited as a where a.click_id = s.click_id)"
         )
         bounds = {"from_ms": min(at for _, at in named), "to_ms": max(at for _, at in named)}
-        _touch(rows, "clicks", "clicked_ms >= :from_ms and clicked_ms <= :to_ms and ", bounds)
+        _touch(rows, "clicked_ms >= :from_ms and clicked_ms <= :to_ms", bounds)
 
 
 def _refresh_lines(rows: Rows, page: LedgerPage, emptied: bool) -> None:
@@ -185,27 +204,29 @@ def _refresh_lines(rows: Rows, page: LedgerPage, emptied: bool) -> None:
             rows.all(statement, params)
 
 
-def _touch(rows: Rows, table: str, condition: str = "", bounds: Mapping[str, int] | None = None) -> None:
-    """Keep the clicks of a table that are awaited."""
+def _touch(rows: Rows, condition: str, bounds: Mapping[str, int]) -> None:
+    """Keep the clicks that are awaited, of those for which this is true."""
     rows.all(
-        f"insert into touches ({_TOUCH}) select {_TOUCH} from {table} "
-        f"where {condition}click_id in (select click_id from awaited)",
+        f"insert into touches ({_TOUCH}) select {_TOUCH} from clicks "
+        f"where {condition} and click_id in (select click_id from awaited)",
         bounds,
     )
     rows.all("delete from awaited where click_id in (select click_id from touches)")
 
 
 def _add_log(rows: Rows, page: LogPage) -> None:
+    if page.contexts:
+        of_log = {"log": page.number, "from_id": page.contexts[0][1]}
+        rows.all(_FORGET_CONTEXTS, {"log": page.number, "before_ms": page.newest_ms - CONTEXT_MS})
+        rows.append("contexts", page.contexts)
+        rows.all(_NEW_TAGS, of_log)
     if page.clicks:
-        rows.stage(columns_of("clicks"), page.clicks)
-        rows.all("insert into clicks select * from staged")
-        rows.append("unread", page.unread)
-        rows.all(
-            "insert into tagsets select tags, unnest(from_json(tags, '[\"varchar\"]')) from (select distinct tags "
-            "from staged where tags <> '[]' and tags not in (select tags from tagsets)) as fresh"
-        )
+        rows.stage_lines(sources.CLICK_LINE, page.lines)
+        rows.all(_ADD_CLICKS, {"log": page.number})
+        rows.all(_ADD_UNREAD, {"log": page.number})
         if rows.all("select 1 from awaited limit 1"):
-            _touch(rows, "staged")
+            first_seq = int(rows.all("select min(seq) from staged")[0][0])
+            _touch(rows, "log = :log and seq >= :first_seq", {"log": page.number, "first_seq": first_seq})
     if page.judgments:
         rows.append("judgments", page.judgments)
         newest = {row[2]: row for row in page.judgments}

@@ -49,6 +49,15 @@ class Rows:
         text = msgspec.json.encode(rows).decode()
         self.all(f"create or replace temp table staged as {_unpacked(columns)}", {"rows": text})
 
+    def stage_lines(self, columns: Sequence[tuple[str, str]], lines: str) -> None:
+        """The same of lines, their values between commas, none of which has either in it; an empty one is null."""
+        values = ", ".join(f"cast(nullif(r[{n}], '') as {kind}) as {name}" for n, (name, kind) in enumerate(columns, 1))
+        self.all(
+            f"create or replace temp table staged as select {values} from (select string_split(line, ',') as r "
+            "from (select unnest(string_split(:lines, chr(10))) as line))",
+            {"lines": lines},
+        )
+
 
 def _unpacked(columns: Sequence[tuple[str, str]]) -> str:
     """The query that makes rows from JSON: one value to bind, however many there are."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nimriz.analytics.tables import NO_ID
-from nimriz.core.clicks.clicks import AGENT
 from nimriz.core.directory.mode import MODES, Mode, by_mode
 from nimriz.store.db import Database, Row, Tx
 from nimriz.store.sqlite import Sqlite
@@ -43,20 +42,30 @@ _NEWEST = {name: by_mode(f"select coalesce(max(seq), 0) from @{name}") for name 
 _DECISIONS = "select link_id, decision, rule_id, variant from decisions"
 _DECISION_COUNT = "select count(*) from decisions"
 _EMPTYINGS = "select coalesce(max(seq), 0) from emptyings"
+# One text for a page of clicks: rows that this process never takes apart cost it nothing each.
 _CLICKS = (
-    "select clicks.seq, clicks.workspace_id, clicks.clicked_at_ms, clicks.decision, clicks.tracked, clicks.visitor, "
-    "clicks.quality, clicks.quality, clicks.click_id, clicks.link_id, clicks.domain_id, clicks.touch_type, "
-    "clicks.placement, clicks.destination_host, clicks.referrer_host, clicks.utm_source, clicks.utm_medium, "
-    "clicks.utm_campaign, clicks.utm_term, clicks.utm_content, clicks.country, clicks.region, clicks.city, "
-    "clicks.language, coalesce(agents.device, ''), coalesce(agents.os, ''), coalesce(agents.browser, ''), "
-    f"clicks.tags, clicks.token_suppressed, agents.agent_id from clicks {AGENT}"
-    "where clicks.seq > :after_seq order by clicks.seq limit :limit_count"
+    "select count(*), coalesce(max(seq), 0), coalesce(max(clicked_at_ms), 0), coalesce(max(context_id), 0), "
+    "string_agg(line, '\n') from (select seq, clicked_at_ms, context_id, "
+    "seq || ',' || hex(click_id) || ',' || clicked_at_ms || ',' || "
+    "case when visitor is null then '' else '0x' || hex(visitor) end || ',' || context_id as line "
+    f"from click_rows where {_AFTER})"
 )
-_VISITOR = 5
+CLICK_LINE = (
+    ("seq", "bigint"), ("click_id", "uuid"), ("clicked_ms", "bigint"), ("visitor", "ubigint"), ("context_id", "bigint"),
+)  # fmt: skip
+"""What a line of a page of clicks has, in this order."""
+_CONTEXTS = (
+    "select context_id, made_at_ms, workspace_id, decision, tracked, quality, link_id, domain_id, touch_type, "
+    "placement, destination_host, referrer_host, utm_source, utm_medium, utm_campaign, utm_term, utm_content, country, "
+    "region, city, language, coalesce(device, ''), coalesce(os, ''), coalesce(browser, ''), tags, token_suppressed, "
+    "case when click_contexts.agent_id is null then 0 else 1 end "
+    "from click_contexts left join agents on agents.agent_id = click_contexts.agent_id "
+    "where context_id > :after_id and context_id <= :upto_id order by context_id"
+)
 _JUDGMENTS = f"select seq, click_seq, judged_at_ms, quality from click_judgments where {_AFTER}"
 _FORGOTTEN = f"select seq, click_seq from forgotten where {_AFTER}"
 _FORGOTTEN_FROM = "select coalesce(min(seq), 0) from forgotten"
-_LOG_NEWEST = "select (select coalesce(max(seq), 0) from clicks), (select coalesce(max(seq), 0) from forgotten)"
+_LOG_NEWEST = "select (select coalesce(max(seq), 0) from click_rows), (select coalesce(max(seq), 0) from forgotten)"
 _AGENTS = (
     "select click_seq, device, os, browser from click_agents join agents on agents.agent_id = click_agents.agent_id "
     "where click_seq in (:keys)"
@@ -79,10 +88,16 @@ class LedgerPage(NamedTuple):
 
 
 class LogPage(NamedTuple):
-    """Rows of one click log: clicks and, apart, the numbers of those whose agent is unread."""
+    """What one click log holds: contexts, and clicks that name them, so many, as lines of CLICK_LINE.
 
-    clicks: list[list[Any]]
-    unread: list[list[Any]]
+    `newest_ms` is the instant of the newest of these clicks.
+    """
+
+    number: int
+    contexts: list[list[Any]]
+    clicks: int
+    lines: str
+    newest_ms: int
     judgments: list[list[Any]]
     forgotten: list[list[Any]]
     cursors: Cursors
@@ -123,20 +138,31 @@ def log_page(tx: Tx, number: int, cursors: Cursors) -> LogPage:
         return rows
 
     moved: Cursors = {}
-    read, judged, gone = page("clicks", _CLICKS), page("judgments", _JUDGMENTS), page("forgotten", _FORGOTTEN)
-    if len(read) == PAGE_ROWS:
+    judged, gone = page("judgments", _JUDGMENTS), page("forgotten", _FORGOTTEN)
+    before = {"after_seq": cursors.get(f"clicks {number}", 0), "limit_count": PAGE_ROWS}
+    count, newest, newest_ms, newest_context, lines = tx.one(_CLICKS, before) or (0, 0, 0, 0, None)
+    contexts: list[Row] = []
+    if count:
+        moved[f"clicks {number}"] = newest
+        known = cursors.get(f"contexts {number}", 0)
+        if newest_context > known:
+            contexts = tx.all(_CONTEXTS, {"after_id": known, "upto_id": newest_context})
+            moved[f"contexts {number}"] = newest_context
+    if count == PAGE_ROWS:
         # No judgment before its click.
-        ahead = next((n for n, row in enumerate(judged) if row[1] > read[-1][0]), len(judged))
+        ahead = next((n for n, row in enumerate(judged) if row[1] > newest), len(judged))
         judged = judged[:ahead]
-        moved["judgments " + str(number)] = int(judged[-1][0]) if judged else cursors.get(f"judgments {number}", 0)
-    clicks = [[number, *row[:_VISITOR], _as_number(row[_VISITOR]), *row[_VISITOR + 1 : -1]] for row in read]
+        moved[f"judgments {number}"] = int(judged[-1][0]) if judged else cursors.get(f"judgments {number}", 0)
     return LogPage(
-        clicks,
-        [[number, row[0], row[2]] for row in read if row[-1] is None],
+        number,
+        [[number, *row] for row in contexts],
+        count,
+        lines or "",
+        newest_ms,
         [[number, *row] for row in judged],
         [[number, row[1]] for row in gone],
         moved,
-        max(len(read), len(judged), len(gone)) == PAGE_ROWS,
+        max(count, len(judged), len(gone)) == PAGE_ROWS,
     )
 
 
@@ -176,7 +202,3 @@ def click_logs(data_dir: Path, opened: dict[int, Database]) -> dict[int, Databas
 
 def _number(row: Row | None) -> int:
     return 0 if row is None else int(row[0])
-
-
-def _as_number(visitor: bytes | None) -> int | None:
-    return None if visitor is None else int.from_bytes(visitor[:8], "big", signed=True)

@@ -5,7 +5,7 @@ They hold no external id, no metadata and no look-up hash: what erasure destroys
 
 from __future__ import annotations
 
-VERSION = 4
+VERSION = 5
 
 CONTEXT = (
     "touch_type", "placement", "destination_host", "referrer_host", "utm_source", "utm_medium", "utm_campaign",
@@ -24,8 +24,14 @@ TABLES: dict[str, str] = {
     # Clicks, in the order in which they came. `quality` is what stands, `made_quality` what was thought at first.
     "clicks": (
         f"log integer not null, seq bigint not null, workspace_id uuid not null, clicked_ms bigint not null, "
-        f"decision integer not null, tracked integer not null, visitor bigint, made_quality varchar not null, "
+        f"decision integer not null, tracked integer not null, visitor ubigint, made_quality varchar not null, "
         f"quality varchar not null, {_OF_CLICK}"
+    ),
+    # What clicks have in common; of the last days only, since no later click names the others.
+    "contexts": (
+        "log integer not null, context_id bigint not null, made_ms bigint not null, workspace_id uuid not null, "
+        "decision integer not null, tracked integer not null, quality varchar not null, link_id uuid not null, "
+        f"domain_id uuid not null, {_CONTEXT}, read integer not null"
     ),
     "judgments": (
         "log integer not null, seq bigint not null, click_seq bigint not null, judged_ms bigint not null, "

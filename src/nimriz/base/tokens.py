@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 TOKEN_PREFIX = "nimct_"
+_PREFIX = TOKEN_PREFIX.encode("ascii")
 TOKEN_CHARS = 78
 """Length of every token, prefix included."""
 
@@ -89,13 +90,17 @@ class Keyring:
 
         `window_days` 1 to 30, `decision` 0 to 2**27 - 1, ids of 16 bytes; ValueError otherwise.
         """
+        return self.mint_ascii(click_id, link_id, window_days, decision).decode("ascii")
+
+    def mint_ascii(self, click_id: bytes, link_id: bytes, window_days: int, decision: int = 0) -> bytes:
+        """The same, as it goes into an address."""
         if not 1 <= window_days <= WINDOW_DAYS_MAX or not 0 <= decision <= DECISION_MAX:
             raise ValueError("window_days or decision out of range")
         if len(click_id) != 16 or len(link_id) != 16:
             raise ValueError("ids have 16 bytes")
         facts = (window_days << DECISION_BITS | decision).to_bytes(4, "big")
         sealed = self._header + self._encrypt(click_id + link_id + facts, self._associated)
-        return TOKEN_PREFIX + b2a_base64(sealed, newline=False).translate(_TO_URLSAFE).decode("ascii")
+        return _PREFIX + b2a_base64(sealed, newline=False).translate(_TO_URLSAFE)
 
     def open(self, text: str) -> ClickToken:
         """What the token says. Raises TokenRefused, and nothing else, for any other text."""

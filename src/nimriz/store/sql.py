@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
-WIDTHS = (256, 128, *range(64, 8, -8), *range(8, 0, -1))
+WIDTHS = (256, *range(128, 8, -8), *range(8, 0, -1))
 # What a driver keeps prepared is bounded by the length of the text: 16 KiB for apsw. A longer statement would be
 # prepared each time, which costs more than its rows.
 _VARIABLES_MAX = 5_000

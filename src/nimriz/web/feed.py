@@ -15,6 +15,7 @@ from functools import partial
 import structlog
 
 from nimriz.base.errors import Refused
+from nimriz.base.ids import to_text
 from nimriz.core.clicks import click_list, clicks
 from nimriz.core.clicks.click_list import Asked, Listed
 from nimriz.core.routing import decisions
@@ -125,7 +126,7 @@ class Feed:
             raise Refused("rate_limited", retry_after_s=_RETRY_AFTER_S)
         now_ms = self._now_ms()
         # A click may land a moment after one that was made later, so who comes again hears of older ones too.
-        after_id = clicks.first_id(now_ms - BACKLOG_MS if last_id else now_ms)
+        after_id = to_text(clicks.first_id(now_ms - BACKLOG_MS if last_id else now_ms))
         listener = Listener(workspace_id, link_id, after_id)
         self._listeners.append(listener)
         try:

@@ -66,8 +66,8 @@ class Front:
         self._shared = shared
         self._names: Shelf[bytes, str] = Shelf(_HOSTS_MAX)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer one request. No coroutine more than is needed: most are for a link in memory."""
         host = b""
         hosts = 0
         for name, value in scope["headers"]:
@@ -75,13 +75,17 @@ class Front:
                 host = value
                 hosts += 1
         name = self._names.get(host) or self._name(host)
-        raw_path: bytes = scope["raw_path"]
         if hosts != 1 or not name:
-            await self._unknown_host(send)
-            return
+            return self._unknown_host(send)
         application = name in self._hosts.application
         domain_name = self._hosts.default_domain if application else name
         domain = self._memory.domains.get(domain_name)
+        at_once = None if domain is None else self._redirect.at_once(scope, send, domain)
+        return at_once or self._answer(scope, receive, send, domain, domain_name, application)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, domain: Domain | None, domain_name: str, application: bool
+    ) -> None:
         if domain is None:
             try:
                 domain = await self._memory.domain(domain_name)
@@ -91,11 +95,11 @@ class Front:
         if domain is None:
             await self._unknown_host(send)
             return
-        first = raw_path[1:].partition(b"/")[0]
+        first = scope["raw_path"][1:].partition(b"/")[0]
         if first in _RESERVED:
             await self._reserved(scope, receive, send, first, domain if domain.ready else None, application)
         else:
-            await self._redirect(scope, receive, send, domain)
+            await self._redirect.find(scope, receive, send, domain)
 
     def _name(self, host: bytes) -> str:
         """The host without its port, or '' for one that cannot be a host's name."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from nimriz.base.clock import Clock
-from nimriz.base.ids import to_text, uuid7_bytes
+from nimriz.base.ids import uuid7_bytes
 from nimriz.base.tokens import Keyring
-from nimriz.core.clicks.clicks import Click
+from nimriz.core.clicks.clicks import Facts
 from nimriz.core.clicks.crawlers import is_declared_crawler
 from nimriz.core.clicks.logbook import Arrival
 from nimriz.core.links.domains import Domain
@@ -72,16 +72,19 @@ class Redirect:
         self._clock = clock
         self._counters = counters
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send, domain: Domain) -> Awaitable[None]:
-        """Answer one request. `domain` is the one that the Host header names."""
-        # The raw path, so that one link has one spelling. No coroutine more than is needed: most requests
-        # are for a link in memory with nothing in the way.
+    def at_once(self, scope: Scope, send: Send, domain: Domain) -> Awaitable[None] | None:
+        """Answer a visit for a link in memory with nothing in the way; None for every other request.
+
+        `domain` is the one that the Host header names. A reserved path is no link's.
+        """
+        # The raw path, so that one link has one spelling.
         signpost = self._signposts.get((domain.domain_id, scope["raw_path"][1:].decode("latin-1")))
         if signpost is None or signpost.hindered or scope["method"] not in ("GET", "HEAD") or not domain.ready:
-            return self._find(scope, receive, send, domain)
+            return None
         return self._send_on(scope, send, domain, signpost)
 
-    async def _find(self, scope: Scope, receive: Receive, send: Send, domain: Domain) -> None:
+    async def find(self, scope: Scope, receive: Receive, send: Send, domain: Domain) -> None:
+        """Answer any other request on a short domain."""
         try:
             if scope["method"] in ("GET", "HEAD"):
                 await self._look_up(scope, send, domain)
@@ -176,13 +179,13 @@ class Redirect:
         reason = why_no_token(signpost, target, crawler=crawler, private=strict or visitor.gpc)
         token = b""
         if reason is None:
-            minted = self._keyring.mint(click_id, signpost.link_key, signpost.window_days, target.decision)
-            token = b"nim_ct=" + minted.encode("ascii")
+            minted = self._keyring.mint_ascii(click_id, signpost.link_key, signpost.window_days, target.decision)
+            token = b"nim_ct=" + minted
         place, appended = location(target, forwarded, token)
         if token and not appended:
             reason = "too_long"
-        click = (to_text(click_id), now_ms, reason or "", int(crawler))
-        batch = self._click_log.put(_arrival(signpost, target, visitor, seen, click, strict=strict))
+        facts = _facts(signpost, target, visitor, seen, reason or "", crawler=crawler)
+        batch = self._click_log.put(_arrival(click_id, now_ms, facts, visitor, strict=strict))
         counters = self._counters
         if batch is not None:
             try:
@@ -214,31 +217,38 @@ class Redirect:
         return decision.target, _NOTHING_KEPT if cookie is None else [(b"set-cookie", cookie)]
 
 
-def _arrival(
-    signpost: Signpost, target: Target, visitor: Visitor, seen: Seen, click: tuple[str, int, str, int], *, strict: bool
-) -> Arrival:
-    """The click on its way to disk; `click` is its id, instant, why it got no token, and 1 if a crawler made it."""
-    click_id, now_ms, reason, crawler = click
-    facts = Click(
-        click_id,
-        signpost.workspace_id,
-        signpost.link_id,
-        signpost.domain_id,
-        now_ms,
-        target.decision,
-        int(signpost.tracked),
-        reason,
-        crawler,
-        target.host,
-        seen.touch_type,
-        seen.placement,
-        host_of(visitor.referrer),
-        *seen.utm,
+# Both past the constructors of named tuples, which would cost more than all that they take.
+
+
+def _facts(signpost: Signpost, target: Target, visitor: Visitor, seen: Seen, reason: str, *, crawler: bool) -> Facts:
+    """What the click has in common with others; `reason` is why it got no token."""
+    touch_type, placement, utm = seen
+    return tuple.__new__(
+        Facts,
+        (
+            signpost.workspace_id,
+            signpost.link_id,
+            signpost.domain_id,
+            target.decision,
+            1 if signpost.tracked else 0,
+            reason,
+            1 if crawler else 0,
+            target.host,
+            touch_type,
+            placement,
+            host_of(visitor.referrer),
+            *utm,
+            signpost.tags,
+        ),
     )
-    return Arrival(
-        facts, signpost.tags, visitor.purpose, visitor.country, visitor.address, visitor.user_agent,
-        visitor.accept_language, strict,
-    )  # fmt: skip
+
+
+def _arrival(click_id: bytes, now_ms: int, facts: Facts, visitor: Visitor, *, strict: bool) -> Arrival:
+    """The click on its way to disk, with what is forgotten once it is there."""
+    address, country, user_agent, _, accept_language, purpose, _, _ = visitor
+    return tuple.__new__(
+        Arrival, (click_id, now_ms, facts, purpose, country, address, user_agent, accept_language, strict)
+    )
 
 
 async def _tell(send: Send, signpost: Signpost, target: Target, place: bytes) -> None:

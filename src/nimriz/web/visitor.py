@@ -67,7 +67,9 @@ class VisitorReader:
         client = scope.get("client")
         peer = client[0] if client else ""
         if not rare:
-            return Visitor(client_address(self._proxies, peer, (), ()), "", user_agent, referrer, accept_language)
+            address = client_address(self._proxies, peer, (), ())
+            # Past the constructor of named tuples: nearly every request is one of these.
+            return tuple.__new__(Visitor, (address, "", user_agent, referrer, accept_language, "", False, False))
         return Visitor(
             self._address(peer, rare),
             self._country(peer, rare),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nimriz.base.ids import new_id
 from nimriz.core.clicks import judgments
 from nimriz.core.clicks.judgments import Judgment
 from nimriz.core.clicks.quality import Corrected, Judged
@@ -37,7 +38,7 @@ def test_a_click_that_converted_is_a_persons_once_and_for_good(log: Sqlite) -> N
     made = click(NOW_MS)
     (seq,) = write(log, made, purpose="prefetch")
     log.write(partial(judgments.append, judgments=[Judgment(seq, "l", NOW_MS, *BOT)]))
-    mark = partial(judgments.mark_converted, workspace_id="w", click_ids=[made.click_id, "another"], now_ms=NOW_MS)
+    mark = partial(judgments.mark_converted, workspace_id="w", click_ids=[made.click_id, new_id(NOW_MS)], now_ms=NOW_MS)
     assert [log.write(mark) for _ in range(3)] == [1, 0, 0]
     assert standing(log)[seq] == ("human", "converted")
     assert log.write(partial(judgments.mark_converted, workspace_id="x", click_ids=[made.click_id], now_ms=1)) == 0

@@ -9,13 +9,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from nimriz.core.clicks import clicks, judgments, link_clicks
-from nimriz.core.clicks.clicks import Audience, Click, ClickRow, Context
+from nimriz.base import ids
+from nimriz.core.clicks import judgments, link_clicks
+from nimriz.core.clicks.clicks import Audience
 from nimriz.core.clicks.judgments import Judgment
 from nimriz.core.clicks.link_clicks import KEYS_MAX, LinkClicks, TouchType
 from nimriz.store.db import Database, Tx
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite
+from tests.clicklogs import FACTS, Made, append
 
 DAY_MS = 86_400_000
 MIDNIGHT_MS = 1_790_035_200_000  # 2026-09-22 in UTC
@@ -29,12 +31,14 @@ def row(
     crawler: int = 0,
     touch_type: str = "short_link_click",
     visitor: bytes | None = b"somebody",
-) -> ClickRow:
+) -> Made:
     """A click with a referrer and a number of its own."""
     source = f"source-{number % 2}"
-    made = Click(f"c{number}", "w", link_id, "d", at_ms, 0, 1 - crawler, "", crawler, "shop.example", touch_type,
-                 "", f"site-{number}.example", source, "", "", "", "")  # fmt: skip
-    return (number + 1, *made, *Context(country="DE", visitor=visitor))
+    facts = FACTS._replace(
+        link_id=link_id, tracked=1 - crawler, crawler=crawler, touch_type=touch_type,
+        referrer_host=f"site-{number}.example", utm_source=source,
+    )  # fmt: skip
+    return Made(ids.new_id(at_ms), at_ms, facts, visitor, "DE")
 
 
 @pytest.fixture
@@ -50,7 +54,9 @@ def logs(tmp_path: Path) -> list[Database]:
             row(98, MIDNIGHT_MS, "m"),
             row(97, MIDNIGHT_MS, touch_type="qr_scan"),
         ]
-        log.write(partial(clicks.append, rows=rows))
+        append(log, rows[:48])
+        for first_seq, made in zip((100, 99, 98), rows[48:], strict=True):
+            append(log, [made], first_seq)
         judged = [Judgment(100, "l", 0, "bot", "declared_crawler"), Judgment(1, "l", 0, "suspect", "repeat")]
         log.write(partial(judgments.append, judgments=judged))
         opened.append(log)
@@ -85,7 +91,7 @@ def test_clicks_of_all_logs_are_added_up_and_bots_apart(logs: list[Database]) ->
 def test_visitors_are_counted_once_over_all_logs_unless_one_is_unknown(logs: list[Database]) -> None:
     found = asked(logs)
     assert (len(found.visitors), found.hashless) == (4, False)
-    logs[1].write(partial(clicks.append, rows=[row(200, MIDNIGHT_MS, visitor=None)]))
+    append(logs[1], [row(200, MIDNIGHT_MS, visitor=None)])
     assert asked(logs).hashless
     assert not asked(logs, MIDNIGHT_MS + 1).hashless
 

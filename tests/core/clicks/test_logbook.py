@@ -12,6 +12,7 @@ from typing import cast
 
 import pytest
 
+from nimriz.base.ids import to_text
 from nimriz.core.clicks import judgments, logbook
 from nimriz.core.clicks.agents import Agent
 from nimriz.core.clicks.bursts import Sighting
@@ -106,7 +107,7 @@ def test_a_conversion_that_came_before_the_agent_was_read_stands(bench: Bench, m
     monkeypatch.setattr(bench.agents, "read", read_late)
     book, made = bench.book(), arrival()
     book.write([made])
-    bench.file.write(lambda tx: judgments.mark_converted(tx, "w", [made.click.click_id], NOW_MS))
+    bench.file.write(lambda tx: judgments.mark_converted(tx, "w", [to_text(made.click_id)], NOW_MS))
     converted.set()
     settled(book, bench, 1)
     assert standing(bench.file) == {1: ("human", "converted")}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nimriz.base.ids import to_text
 from nimriz.core.clicks import judgments
 from nimriz.core.clicks.networks import Networks
 from nimriz.core.clicks.quality import SCANNED_LINKS
@@ -99,10 +100,10 @@ def test_a_click_that_converted_before_its_burst_was_seen_stays_a_persons(cloud:
     book = cloud.book()
     made = [arrival(NOW_MS + n, link_id=f"link{n}", address=f"192.0.2.{n}") for n in range(5)]
     book.write(made[:4])
-    cloud.file.write(lambda tx: judgments.mark_converted(tx, "w", [made[0].click.click_id], NOW_MS))
+    cloud.file.write(lambda tx: judgments.mark_converted(tx, "w", [to_text(made[0].click_id)], NOW_MS))
     book.write(made[4:])
     stands(cloud, {1: ("human", "converted"), **dict.fromkeys(range(2, 6), SCANNED)})
-    cloud.file.write(lambda tx: judgments.mark_converted(tx, "w", [made[4].click.click_id], NOW_MS))
+    cloud.file.write(lambda tx: judgments.mark_converted(tx, "w", [to_text(made[4].click_id)], NOW_MS))
     stands(cloud, {**dict.fromkeys((1, 5), ("human", "converted")), **dict.fromkeys(range(2, 5), SCANNED)})
 
 

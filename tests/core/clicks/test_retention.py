@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from nimriz.base.clock import DAY_MS
+from nimriz.base.ids import to_text
 from nimriz.core.clicks import clicks, retention
-from nimriz.core.clicks.clicks import Click
 from nimriz.core.directory import workspaces
 from nimriz.store.db import StoreError, Tx
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite
-from tests.clicklogs import click, count_of, opened, standing, write
+from tests.clicklogs import Made, click, count_of, opened, standing, write
 
 NOW_MS = 1_790_000_000_000
 
@@ -41,7 +41,7 @@ def workspace_on(records: Sqlite, plan: str) -> str:
     return made.workspace_id
 
 
-def attribute(records: Sqlite, made: Click, judged_at_ms: int = NOW_MS) -> None:
+def attribute(records: Sqlite, made: Made, judged_at_ms: int = NOW_MS) -> None:
     """A verdict that a click earned an event."""
     records.write(
         lambda tx: tx.run(
@@ -55,7 +55,7 @@ def attribute(records: Sqlite, made: Click, judged_at_ms: int = NOW_MS) -> None:
 
 def left(log: Sqlite) -> set[str]:
     """The ids of the clicks that are there."""
-    return {row[0] for row in log.read(lambda tx: tx.all("select click_id from clicks"))}
+    return {to_text(row[0]) for row in log.read(lambda tx: tx.all("select click_id from clicks"))}
 
 
 def test_clicks_are_kept_as_long_as_the_plan_says_and_32_days_at_least(records: Sqlite, log: Sqlite) -> None:
@@ -141,7 +141,7 @@ def test_the_database_refuses_to_delete_what_is_younger_or_was_judged(log: Sqlit
     write(log, click(NOW_MS - 33 * DAY_MS), click(NOW_MS - 31 * DAY_MS))
     for seq in (1, 2):
         with pytest.raises(StoreError):
-            log.write(lambda tx, n=seq: tx.run("delete from clicks where seq = :seq", {"seq": n}))  # type: ignore[misc]
+            log.write(lambda tx, n=seq: tx.run("delete from click_rows where seq = :seq", {"seq": n}))  # type: ignore[misc]
     log.write(partial(retention._forget, seqs=[1], before_ms=NOW_MS - 32 * DAY_MS))
     with pytest.raises(StoreError):
         log.write(partial(retention._forget, seqs=[2], before_ms=NOW_MS - 32 * DAY_MS))

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from nimriz.core.clicks.clicks import AGENT, LEFT_OUT, Audience, first_id
+from nimriz.base.ids import to_bytes, to_text
+from nimriz.core.clicks.clicks import AGENT, LEFT_OUT, OF_WORKSPACE, Audience, first_id
 from nimriz.core.clicks.judgments import REASON, STANDING
 from nimriz.store.db import Database, Params, Row, Tx
 
@@ -86,14 +87,14 @@ _SQL: dict[str, str] = {
     ),
 }
 _TOLD = f"select {', '.join(_SQL.get(name, f'clicks.{name}') for name in Listed._fields)} from clicks {AGENT}"
-_BETWEEN = "clicks.workspace_id = :workspace_id and clicks.click_id >= :from_id and clicks.click_id < :before_id "
+_BETWEEN = f"clicks.{OF_WORKSPACE} and clicks.click_id >= :from_id and clicks.click_id < :before_id "
 _PAGE = (
     f"{_TOLD} where {_BETWEEN} and (:link_id = '' or clicks.link_id = :link_id) "
     f"and {STANDING} not in (:left_out, :left_out_too) order by clicks.click_id desc limit :limit_count"
 )
 _OF_LINK = "select seq from clicks where link_id = :link_id limit :few_max + 1"
 _THESE = f"{_TOLD} where clicks.seq in (:keys)"
-_BY_ID = f"{_TOLD} where clicks.workspace_id = :workspace_id and clicks.click_id in (:keys)"
+_BY_ID = f"{_TOLD} where clicks.{OF_WORKSPACE} and clicks.click_id in (:keys)"
 _SCANNED_TO = f"select click_id from clicks where {_BETWEEN} order by click_id desc limit 1 offset :scanned_max"
 _LANDED = f"{_TOLD} where clicks.seq > :after_seq order by clicks.seq limit :limit_count"
 _CUSTOMERS = (
@@ -109,7 +110,7 @@ def page(logs: Iterable[Database], asked: Asked, limit: int) -> Page:
     params: dict[str, Any] = {
         "workspace_id": asked.workspace_id,
         "from_id": first_id(asked.from_ms),
-        "before_id": min(before_id, asked.before_id) if asked.before_id else before_id,
+        "before_id": min(before_id, to_bytes(asked.before_id)) if asked.before_id else before_id,
         "link_id": asked.link_id,
         "left_out": left_out,
         "left_out_too": left_out_too,
@@ -139,7 +140,7 @@ def _of_log(tx: Tx, params: dict[str, Any]) -> tuple[list[Listed], str]:
     scanned_to = tx.one(_SCANNED_TO, params)
     if scanned_to is None:
         return _listed(tx.all(_PAGE, params)), ""
-    return _listed(tx.all(_PAGE, {**params, "from_id": scanned_to[0]})), str(scanned_to[0])
+    return _listed(tx.all(_PAGE, {**params, "from_id": scanned_to[0]})), to_text(scanned_to[0])
 
 
 def _asked(found: list[Listed], params: dict[str, Any]) -> list[Listed]:
@@ -148,7 +149,7 @@ def _asked(found: list[Listed], params: dict[str, Any]) -> list[Listed]:
         click
         for click in found
         if click.workspace_id == params["workspace_id"]
-        and params["from_id"] <= click.click_id < params["before_id"]
+        and params["from_id"] <= to_bytes(click.click_id) < params["before_id"]
         and click.quality not in (params["left_out"], params["left_out_too"])
     ]
 
@@ -156,8 +157,9 @@ def _asked(found: list[Listed], params: dict[str, Any]) -> list[Listed]:
 def find_many(logs: Iterable[Database], workspace_id: str, click_ids: Sequence[str]) -> dict[str, Listed]:
     """Clicks of a workspace by their ids; those that are forgotten are left out."""
     found: dict[str, Listed] = {}
+    keys = [to_bytes(click_id) for click_id in click_ids]
     for log in logs:
-        rows = log.read(lambda tx: tx.each(_BY_ID, click_ids, {"workspace_id": workspace_id}))
+        rows = log.read(lambda tx: tx.each(_BY_ID, keys, {"workspace_id": workspace_id}))
         found |= {click.click_id: click for click in _listed(rows)}
     return found
 
@@ -174,7 +176,7 @@ def customers(tx: Tx, workspace_id: str, click_ids: Sequence[str]) -> dict[str, 
 
 
 def _listed(rows: list[Row]) -> list[Listed]:
-    return [Listed._make(row) for row in rows]
+    return [Listed(seq, workspace_id, to_text(click_id), *told) for seq, workspace_id, click_id, *told in rows]
 
 
 def _id_of(click: Listed) -> str:

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from nimriz.base.ids import to_bytes
 from nimriz.core.clicks import quality
-from nimriz.core.clicks.clicks import AGENT
+from nimriz.core.clicks.clicks import AGENT, OF_WORKSPACE
 from nimriz.core.clicks.quality import CONVERTED, QUALITIES, Corrected, Judged
 from nimriz.store.db import Database, Row, Tx
 
@@ -36,9 +37,7 @@ STANDING = f"coalesce({_NEWEST.format('quality')}, clicks.quality)"
 """SQL: the quality of the row of `clicks` that a statement looks at."""
 REASON = f"coalesce({_NEWEST.format('reason')}, clicks.reason)"
 """SQL: why."""
-_OF_CLICKS = (
-    f"select seq, link_id, {STANDING}, {REASON} from clicks where workspace_id = :workspace_id and click_id in (:keys)"
-)
+_OF_CLICKS = f"select seq, link_id, {STANDING}, {REASON} from clicks where {OF_WORKSPACE} and click_id in (:keys)"
 _CONVERTED_EVER = "select click_seq from click_judgments where click_seq in (:keys) and reason = 'converted'"
 _STANDING_OF = f"select seq, {STANDING} from clicks where seq in (:keys)"
 _JUDGED_AGAIN = "judged_again"
@@ -88,7 +87,10 @@ def worsen(tx: Tx, found: Sequence[Corrected]) -> None:
 
 def mark_converted(tx: Tx, workspace_id: str, click_ids: Sequence[str], now_ms: int) -> int:
     """Judge clicks that brought a conversion as a person's, once each; how many were. Other logs' clicks are let be."""
-    found = {row[0]: row[1] for row in tx.each(_OF_CLICKS, click_ids, {"workspace_id": workspace_id})}
+    found = {
+        row[0]: row[1]
+        for row in tx.each(_OF_CLICKS, [to_bytes(click_id) for click_id in click_ids], {"workspace_id": workspace_id})
+    }
     if not found:
         return 0
     for row in tx.each(_CONVERTED_EVER, list(found)):

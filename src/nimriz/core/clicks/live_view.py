@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from nimriz.core.clicks.clicks import LEFT_OUT, Audience, first_id
+from nimriz.core.clicks.clicks import LEFT_OUT, OF_WORKSPACE, Audience, first_id
 from nimriz.core.clicks.judgments import STANDING
 from nimriz.store.db import Database, Params, Row, Tx
 
@@ -18,7 +18,7 @@ CLICKS_MAX = 50_000
 """So many of the newest clicks of a log are looked at."""
 _NEWEST = (
     f"select clicked_at_ms, link_id, country, visitor, {STANDING} from clicks "
-    "where workspace_id = :workspace_id and click_id >= :from_id order by click_id desc limit :limit_count"
+    f"where {OF_WORKSPACE} and click_id >= :from_id order by click_id desc limit :limit_count"
 )
 
 

@@ -1,6 +1,6 @@
 """The logbook: writes clicks into one process's log, each with who made it and what it is worth.
 
-Owns the tables agents and click_agents. An address and a user agent come in with a click and are forgotten here: what
+Owns the table click_agents. An address and a user agent come in with a click and are forgotten here: what
 stays is a place, a language, the visitor's hash of the day, and the family of the agent. An agent that was met before
 stands in its click's own row; a new one is read in a thread of its own, off everybody's way, and told a moment later.
 """
@@ -17,7 +17,8 @@ import structlog
 from nimriz.core.clicks import clicks, judgments
 from nimriz.core.clicks.agents import Agent, Agents
 from nimriz.core.clicks.bursts import WATCHED, Bursts, Sighting
-from nimriz.core.clicks.clicks import Click
+from nimriz.core.clicks.clicks import Facts
+from nimriz.core.clicks.contexts import Contexts
 from nimriz.core.clicks.crawlers import USER_AGENT_BYTES_MAX
 from nimriz.core.clicks.judgments import Judgment
 from nimriz.core.clicks.languages import first_language
@@ -25,11 +26,10 @@ from nimriz.core.clicks.networks import Networks
 from nimriz.core.clicks.places import Place, Places
 from nimriz.core.clicks.quality import HUMAN, Corrected, Judged, Pace, by_network, by_request, graver
 from nimriz.core.clicks.visitors import DayKeys
-from nimriz.store.db import Database, Row, StoreError, Tx
+from nimriz.store.db import Database, Scalar, StoreError, Tx
 
 UNREAD_MAX = 50_000
 _TOGETHER_MAX = 1_000
-_AGENT = "insert into agents (agent_id, kind, device, os, browser) values (:agent_id, :kind, :device, :os, :browser)"
 _CLICK_AGENT = "insert into click_agents (click_seq, agent_id) values (:click_seq, :agent_id)"
 
 log = structlog.get_logger()
@@ -41,8 +41,9 @@ class Arrival(NamedTuple):
     `country` is what a trusted proxy says, '' when none does; `strict` keeps hash, region and city away.
     """
 
-    click: Click
-    tags: str
+    click_id: bytes
+    clicked_at_ms: int
+    facts: Facts
     purpose: str
     country: str
     address: str
@@ -90,7 +91,7 @@ class Logbook:
         # What the file holds, as far as we know: two threads write rows of agents, and an id is given once.
         self._writing = threading.Lock()
         self._known = False
-        self._agent_ids: dict[Agent, int] = {}
+        self._contexts = Contexts()
         self._next_seq = 1
         self._unread: queue.SimpleQueue[_Later | Corrected | None] = queue.SimpleQueue()
         self._recall()
@@ -100,9 +101,8 @@ class Logbook:
     def _recall(self) -> None:
         """Learn what the file holds, unless that is known. Raises StoreError."""
         if not self._known:
-            agents, newest = self._log_file.read(_remembered)
-            self._agent_ids = {Agent._make(agent): agent_id for agent_id, *agent in agents}
-            self._next_seq = newest + 1
+            self._log_file.read(self._contexts.recall)
+            self._next_seq = self._log_file.read(clicks.newest) + 1
             self._known = True
 
     def write(self, arrivals: Sequence[Arrival]) -> None:
@@ -110,28 +110,31 @@ class Logbook:
         later: list[_Later] = []
         with self._writing:
             self._recall()
-            rows: list[clicks.ClickRow] = []
-            fresh: dict[Agent, int] = {}
+            rows: list[tuple[Scalar, ...]] = []
+            named = self._contexts.begin(arrivals[0].clicked_at_ms)
             for seq, arrival in enumerate(arrivals, self._next_seq):
-                click = arrival.click
-                visitor = None if arrival.strict else self._visitor(arrival)
-                place = self._place(arrival)
-                language = first_language(arrival.accept_language) if arrival.accept_language else ""
-                agent = self._agents.known(arrival.user_agent)
-                network = self._networks.find(arrival.address)
-                around = self._pace.judge(visitor, click.link_id, click.clicked_at_ms, seq) if visitor else HUMAN
+                click_id, clicked_at_ms, facts, purpose, _, address, user_agent, accept_language, strict = arrival
+                visitor = None
+                if not strict:
+                    visitor = self._days.hash(clicked_at_ms, facts.workspace_id, address, user_agent) or None
+                agent = self._agents.known(user_agent)
+                network = self._networks.find(address)
+                around = self._pace.judge(visitor, facts.link_id, clicked_at_ms, seq) if visitor else HUMAN
                 if network:
                     around = graver(by_network(network), around)
-                kind = "" if agent is None else agent.kind
-                judged = graver(by_request(kind, bool(click.crawler), arrival.purpose), around)
-                agent_id = None if agent is None else self._id_of(agent, fresh)
-                told = (arrival.tags, *place, language, arrival.purpose, network, visitor, *judged, agent_id)
-                rows.append((seq, *click, *told))
+                judged = around
+                if purpose or facts.crawler or agent is None or agent.kind != "browser":
+                    kind = "" if agent is None else agent.kind
+                    judged = graver(by_request(kind, bool(facts.crawler), purpose), around)
+                language = first_language(accept_language) if accept_language else ""
+                alike = (facts, self._place(arrival), language, purpose, network, judged, agent)
+                context_id, workspace_no = named.get(alike) or self._contexts.add(alike)
+                rows.append((seq, click_id, workspace_no, clicked_at_ms, visitor, context_id))
                 if agent is None or network in WATCHED:
                     later.append(_later(seq, arrival, network, judged, around, unread=agent is None))
             earlier = self._pace.earlier()
             try:
-                self._append(rows, fresh)
+                self._append(rows)
             except StoreError:
                 self._pace = Pace()  # It remembers clicks by numbers that others may be given now.
                 raise
@@ -143,25 +146,20 @@ class Logbook:
             elif isinstance(new, _Later) and new.unread:
                 self._skipped(1)
 
-    def _id_of(self, agent: Agent, fresh: dict[Agent, int]) -> int:
-        """The id of an agent in this log; `fresh` holds those that are new to it and have yet to be written."""
-        return self._agent_ids.get(agent) or fresh.setdefault(agent, len(self._agent_ids) + len(fresh) + 1)
-
     def _append(
         self,
-        rows: Sequence[clicks.ClickRow],
-        fresh: dict[Agent, int],
+        rows: Sequence[tuple[Scalar, ...]] = (),
         made: Sequence[Judgment] = (),
         corrected: Sequence[Corrected] = (),
         late: Sequence[tuple[int, int]] = (),
     ) -> None:
-        """Append clicks, agents, what is thought of earlier clicks now, and which agents made those."""
+        """Append clicks, what they share, what is thought of earlier ones now, and which agents made those."""
 
         def append(tx: Tx) -> None:
+            self._contexts.append(tx)
             clicks.append(tx, rows)
             judgments.correct(tx, made)
             judgments.worsen(tx, corrected)
-            tx.many(_AGENT, [(agent_id, *agent) for agent, agent_id in fresh.items()])
             tx.many(_CLICK_AGENT, late)
 
         try:
@@ -169,16 +167,12 @@ class Logbook:
         except StoreError:
             self._known = False  # It may have been written all the same: numbers are not given twice.
             raise
-        self._agent_ids |= fresh
+        self._contexts.written()
 
     @property
     def unread(self) -> int:
         """Clicks whose agent is still to be read, or of which something else is to be found out."""
         return self._unread.qsize()
-
-    def _visitor(self, arrival: Arrival) -> bytes | None:
-        click = arrival.click
-        return self._days.hash(click.clicked_at_ms, click.workspace_id, arrival.address, arrival.user_agent) or None
 
     def _place(self, arrival: Arrival) -> Place:
         place = self._places.find(arrival.address)
@@ -225,9 +219,8 @@ class Logbook:
                     corrected += self._bursts.see(new.sighting)
             with self._writing:
                 self._recall()
-                fresh: dict[Agent, int] = {}
-                late = [(seq, self._id_of(agent, fresh)) for seq, agent in read]
-                self._append((), fresh, made, corrected, late)
+                late = [(seq, self._contexts.agent_id(agent)) for seq, agent in read]
+                self._append((), made, corrected, late)
         except Exception as error:
             # Whatever it was, the next ones are read.
             lost = sum(new.unread for new in later)
@@ -242,19 +235,14 @@ class Logbook:
 
 
 def _later(seq: int, arrival: Arrival, network: str, stood: Judged, around: Judged, *, unread: bool) -> _Later:
-    click, user_agent = arrival.click, arrival.user_agent[:USER_AGENT_BYTES_MAX]
+    facts, user_agent = arrival.facts, arrival.user_agent[:USER_AGENT_BYTES_MAX]
     sighting = None
     if network in WATCHED:
         sighting = Sighting(
-            seq, click.workspace_id, click.link_id, click.placement, click.clicked_at_ms, network, arrival.address,
+            seq, facts.workspace_id, facts.link_id, facts.placement, arrival.clicked_at_ms, network, arrival.address,
             user_agent,
         )  # fmt: skip
     return _Later(
-        seq, click.link_id, click.clicked_at_ms, bool(click.crawler), arrival.purpose, user_agent, unread, stood,
+        seq, facts.link_id, arrival.clicked_at_ms, bool(facts.crawler), arrival.purpose, user_agent, unread, stood,
         around, sighting,
     )  # fmt: skip
-
-
-def _remembered(tx: Tx) -> tuple[list[Row], int]:
-    """The agents that a file has names for, and the number of its newest click."""
-    return tx.all("select agent_id, kind, device, os, browser from agents"), clicks.newest(tx)

@@ -64,7 +64,8 @@ class Networks:
 
     def find(self, address: str) -> Network:
         """The network of an address, '' for any other text. Never raises, never reads the operator's file."""
-        return network_of(self._file.get(address))
+        record = self._file.get(address)
+        return "" if record is None else network_of(record)
 
 
 def network_of(record: Record | None) -> Network:

@@ -46,7 +46,8 @@ class Places:
 
     def find(self, address: str) -> Place:
         """The place of an address, NOWHERE for any other text. Never raises, never reads the operator's file."""
-        return place_of(self._file.get(address))
+        record = self._file.get(address)
+        return NOWHERE if record is None else place_of(record)
 
 
 def country_of_header(value: bytes) -> str:

@@ -52,6 +52,9 @@ _SCANNER, _FAST, _REPEAT = (
 )  # fmt: skip
 _Seen = tuple[int, str, int]
 # A click: when, on which link, and its number as long as it passes for a person's, else 0.
+_Run = tuple[tuple[_Seen, ...], bool, bool]
+# A visitor's last clicks; whether one of them may have a number; whether they may be on several links.
+_NOTHING: _Run = ((), False, False)
 
 
 def by_request(kind: str, crawler: bool, purpose: str) -> Judged:
@@ -93,21 +96,28 @@ class Pace:
     def __init__(self) -> None:
         # Each visitor's last clicks. Who clicked last stands last. No plain dict: to find its first key it walks past
         # every one that was taken from its front before.
-        self._last: OrderedDict[bytes, tuple[_Seen, ...]] = OrderedDict()
+        self._last: OrderedDict[bytes, _Run] = OrderedDict()
         self._earlier: list[Corrected] = []
 
     def judge(self, visitor: bytes, link_id: str, clicked_at_ms: int, click_seq: int) -> Judged:
         """What a visitor's last clicks say of this one. The hash tells workspaces apart."""
-        last = recent = self._last.get(visitor, ())
+        known = self._last.get(visitor)
+        recent, untold, several = known or _NOTHING
         # Clicks that seem to come later are older: the clock was put back.
-        if last and not (last[-1][0] <= clicked_at_ms <= last[0][0] + SPEED_MS):
-            recent = tuple(seen for seen in last if 0 <= clicked_at_ms - seen[0] <= SPEED_MS)
-        judged = _pace_of(recent, link_id, clicked_at_ms) if recent else HUMAN
-        if judged is _SCANNER or judged is _FAST:
-            recent = self._tell(recent, clicked_at_ms, judged)
-        own_seq = click_seq if judged is HUMAN else 0
-        self._last[visitor] = (*recent[1 - FAST_CLICKS :], (clicked_at_ms, link_id, own_seq))
-        if last:
+        if recent and not (recent[-1][0] <= clicked_at_ms <= recent[0][0] + SPEED_MS):
+            recent = tuple(seen for seen in recent if 0 <= clicked_at_ms - seen[0] <= SPEED_MS)
+        if recent:
+            several = several or recent[-1][1] != link_id
+            judged = _pace_of(recent, link_id, clicked_at_ms, several=several)
+            if untold and (judged is _SCANNER or judged is _FAST):
+                recent, untold = self._tell(recent, clicked_at_ms, judged), False
+            own_seq = click_seq if judged is HUMAN else 0
+            run = (*recent[1 - FAST_CLICKS :], (clicked_at_ms, link_id, own_seq))
+            self._last[visitor] = (run, untold or judged is HUMAN, several)
+        else:
+            judged = HUMAN
+            self._last[visitor] = (((clicked_at_ms, link_id, click_seq),), True, False)
+        if known is not None:
             self._last.move_to_end(visitor)
         elif len(self._last) > VISITORS_MAX:
             self._last.popitem(last=False)
@@ -115,10 +125,7 @@ class Pace:
 
     def _tell(self, recent: tuple[_Seen, ...], seen_at_ms: int, judged: Judged) -> tuple[_Seen, ...]:
         """Tell, once each, of the clicks that the run began with."""
-        begun = [Corrected(seq, link_id, seen_at_ms, judged) for _, link_id, seq in recent if seq]
-        if not begun:
-            return recent
-        self._earlier += begun
+        self._earlier += [Corrected(seq, link_id, seen_at_ms, judged) for _, link_id, seq in recent if seq]
         return tuple((at_ms, link_id, 0) for at_ms, link_id, _ in recent)
 
     def earlier(self) -> list[Corrected]:
@@ -129,9 +136,12 @@ class Pace:
         return found
 
 
-def _pace_of(recent: tuple[_Seen, ...], link_id: str, clicked_at_ms: int) -> Judged:
-    if len(recent) >= SCANNED_LINKS - 1 and len({link_id, *[link for _, link, _ in recent]}) >= SCANNED_LINKS:
-        return _SCANNER
+def _pace_of(recent: tuple[_Seen, ...], link_id: str, clicked_at_ms: int, *, several: bool) -> Judged:
+    if several and len(recent) >= SCANNED_LINKS - 1:
+        links = {link for _, link, _ in recent}
+        links.add(link_id)
+        if len(links) >= SCANNED_LINKS:
+            return _SCANNER
     if len(recent) >= FAST_CLICKS - 1:
         return _FAST
     repeats = any(link == link_id and clicked_at_ms - at_ms <= REPEAT_MS for at_ms, link, _ in recent)

@@ -35,17 +35,26 @@ _ATTRIBUTED = (
 _CONVERTED = "exists (select 1 from click_judgments as j where j.click_seq = clicks.seq and j.reason = 'converted')"
 # The newest click stays, so that no number is ever given twice.
 _OLD = (
-    "select seq, click_id from clicks where workspace_id = :workspace_id and click_id > :after_id "
-    f"and click_id < :before_id and not {_CONVERTED} and seq < (select max(seq) from clicks) "
+    f"select seq, click_id from click_rows as clicks where {clicks.OF_WORKSPACE} and click_id > :after_id "
+    f"and click_id < :before_id and not {_CONVERTED} and seq < (select max(seq) from click_rows) "
     "order by click_id limit :limit_count"
 )
 _FORGET = (
-    f"delete from clicks where seq in (:keys) and not {_CONVERTED} returning seq",
-    "delete from click_agents where click_seq in (:keys) and not exists (select 1 from clicks where seq = click_seq)",
+    f"delete from click_rows as clicks where seq in (:keys) and not {_CONVERTED} returning seq",
+    "delete from click_agents where click_seq in (:keys) "
+    "and not exists (select 1 from click_rows where seq = click_seq)",
     "delete from click_judgments where click_seq in (:keys) "
-    "and not exists (select 1 from clicks where seq = click_seq)",
+    "and not exists (select 1 from click_rows where seq = click_seq)",
 )
-
+_UNNAMED = (
+    "select context_id from click_contexts as c where context_id > :after_id and made_at_ms < :before_ms "
+    "and not exists (select 1 from click_rows where click_rows.context_id = c.context_id) "
+    "order by context_id limit :limit_count"
+)
+_FORGET_CONTEXTS = (
+    "delete from click_contexts where context_id in (:keys) "
+    "and not exists (select 1 from click_rows where click_rows.context_id = click_contexts.context_id)"
+)
 _FORGOTTEN = "insert into forgotten (click_seq) values (:click_seq)"
 _FORGOTTEN_LONG_AGO = "delete from forgotten where seq <= (select max(seq) from forgotten) - :kept_max"
 
@@ -112,7 +121,7 @@ def forget_clicks(records: Database, log: Database, now_ms: int) -> int:
         params: Params = {
             "workspace_id": workspace.workspace_id,
             "before_id": clicks.first_id(now_ms - days * DAY_MS),
-            "after_id": "",
+            "after_id": b"",
             "limit_count": _FORGOTTEN_TOGETHER,
         }
         while rows := log.read(partial(_old, params=params)):
@@ -120,7 +129,22 @@ def forget_clicks(records: Database, log: Database, now_ms: int) -> int:
             forgotten += log.write(partial(_forget, seqs=seqs, before_ms=now_ms - KEPT_DAYS_MIN * DAY_MS))
             params = {**params, "after_id": rows[-1][1]}
             sleep(_PAUSE_S)
+    _forget_contexts(log, now_ms - KEPT_DAYS_MIN * DAY_MS)
     return forgotten
+
+
+def _forget_contexts(log: Database, before_ms: int) -> None:
+    """Delete what no click has in common any more. Nobody names one of these again: they are not of today."""
+    params: Params = {"before_ms": before_ms, "after_id": 0, "limit_count": _TOGETHER}
+    while rows := log.read(partial(_unnamed, params=params)):
+        context_ids = [row[0] for row in rows]
+        log.write(lambda tx, ids=context_ids: tx.each(_FORGET_CONTEXTS, ids))  # type: ignore[misc]
+        params = {**params, "after_id": context_ids[-1]}
+        sleep(_PAUSE_S)
+
+
+def _unnamed(tx: Tx, params: Params) -> list[Row]:
+    return tx.all(_UNNAMED, params)
 
 
 def _old(tx: Tx, params: Params) -> list[Row]:

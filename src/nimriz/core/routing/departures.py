@@ -40,10 +40,12 @@ def location(target: Target, forwarded: bytes, token: bytes) -> tuple[bytes, boo
     if not (forwarded or token):
         return target.destination, False
     before, fragment = target.head + target.separator, target.fragment
-    for addition in (forwarded + b"&" + token if forwarded and token else b"", token or forwarded):
-        if addition and len(before) + len(addition) + len(fragment) <= DESTINATION_BYTES_MAX:
-            return before + addition + fragment, bool(token)
-    return target.destination, False
+    if forwarded and token:
+        whole = before + forwarded + b"&" + token + fragment
+        if len(whole) <= DESTINATION_BYTES_MAX:
+            return whole, True
+    whole = before + (token or forwarded) + fragment
+    return (whole, bool(token)) if len(whole) <= DESTINATION_BYTES_MAX else (target.destination, False)
 
 
 def read_query(signpost: Signpost, target: Target, query: bytes) -> tuple[Seen, bytes]:
