@@ -20,7 +20,6 @@ from nimriz.core.links.domains import Domain
 from nimriz.core.links.slugs import is_slug
 from nimriz.core.routing.departures import location, read_query, why_no_token
 from nimriz.core.routing.referrers import host_of
-from nimriz.core.routing.routing import decide
 from nimriz.core.routing.signposts import Seen, Signpost
 from nimriz.core.routing.targets import Target
 from nimriz.store.db import StoreError
@@ -212,7 +211,7 @@ class Redirect:
             return signpost.own, _NOTHING_KEPT
         sticky = rules.sticky and not strict
         kept = self._assignments.read(scope, signpost) if sticky else NONE
-        decision = decide(rules, signpost.own, self._traits.read(rules, visitor, scope["query_string"], kept), now_ms)
+        decision = self._traits.decide(rules, signpost.own, visitor, scope["query_string"], kept, now_ms)
         cookie = self._assignments.cookie(scope["raw_path"], domain, signpost, decision, kept) if sticky else None
         return decision.target, _NOTHING_KEPT if cookie is None else [(b"set-cookie", cookie)]
 

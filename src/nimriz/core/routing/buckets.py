@@ -8,6 +8,7 @@ change hands as the new weights ask for, so nobody else moves.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import accumulate, pairwise
 
@@ -22,7 +23,15 @@ Holdings = list[list[int]]
 
 def bucket_of(salt: bytes, shown: bytes) -> int:
     """The bucket, 0 to 99, of whoever shows this. 64 bits of BLAKE2b: no bucket is larger by more than 10**-17."""
-    return int.from_bytes(blake2b(shown, digest_size=_HASH_BYTES, salt=salt).digest(), "big") % BUCKETS
+    hashed = _begun(salt).copy()
+    hashed.update(shown)
+    return int.from_bytes(hashed.digest(), "big") % BUCKETS
+
+
+@lru_cache(maxsize=4_096)
+def _begun(salt: bytes) -> blake2b:
+    # Taken in once: to begin a hash costs more than to finish it.
+    return blake2b(digest_size=_HASH_BYTES, salt=salt)
 
 
 def dealt(weights: Sequence[int]) -> Holdings:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from nimriz.base.clock import from_rfc3339
 from nimriz.core.routing.conditions import DAYS, NAMES, When
 
-_MINUTE_MS = 60_000
+MINUTE_MS = 60_000
 _DAY_MINUTES = 1_440
 _WEEK_MINUTES = 7 * _DAY_MINUTES
 # 1970-01-01 was a Thursday, and a week begins on Monday.
@@ -47,13 +47,15 @@ _NO_QUERY: tuple[()] = ()
 class Condition(NamedTuple):
     """One condition: the name under which it was written, and whether it holds for (traits, now_ms).
 
-    `values` are those of its trait that it tells apart one by one; `settled` when all others are alike to it.
+    `values` are those of its trait that it tells apart one by one; `settled` when all others are alike to it. `turns`
+    are the instants at which it may change by itself.
     """
 
     name: str
     holds: Test
     values: frozenset[object] = frozenset()
     settled: bool = False
+    turns: tuple[int, ...] = ()
 
 
 def compiled(when: When) -> tuple[Condition, ...]:
@@ -68,7 +70,8 @@ def _conditions(name: str, written: Any) -> Iterator[Condition]:
             yield Condition(name, test, frozenset({_NO_QUERY}))
     elif name == "time":
         begins, ends = (written.get(end) for end in ("from", "to"))
-        yield Condition(name, _in_window(_instant(begins, 0), _instant(ends, 2**63)))
+        from_ms, to_ms = _instant(begins, 0), _instant(ends, 2**63)
+        yield Condition(name, _in_window(from_ms, to_ms), turns=(from_ms, to_ms))
     elif name == "weekly":
         yield Condition(name, _in_week(tuple(span for hours in written for span in _spans(hours))))
     elif name == "qr":
@@ -105,7 +108,7 @@ def _in_window(from_ms: int, to_ms: int) -> Test:
 
 def _in_week(spans: tuple[tuple[int, int], ...]) -> Test:
     def holds(_: Traits, now_ms: int) -> bool:
-        minute = (now_ms // _MINUTE_MS + _EPOCH_MINUTES) % _WEEK_MINUTES
+        minute = (now_ms // MINUTE_MS + _EPOCH_MINUTES) % _WEEK_MINUTES
         for begins, ends in spans:  # noqa: SIM110 - twice as fast as any().
             if begins <= minute < ends or begins <= minute + _WEEK_MINUTES < ends:
                 return True
