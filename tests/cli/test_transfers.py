@@ -59,7 +59,7 @@ def test_exported_imported_and_exported_again_no_byte_differs(filled: Workspace,
     first = files_of(tmp_path / "first")
     for table in ("links", "outcomes", "verdicts", "settlements", "test_outcomes", "domains", "erasures", "persons"):
         assert first[f"records.{table}.ndjson"], table
-    assert first["clicks-0.clicks.ndjson"]
+    assert first["clicks-0.click_rows.ndjson"]
     assert not [name for name in first if name.split(".")[1] in LEFT_OUT]
     for secret in (filled.api_key, filled.signing_secret, "ann"):
         assert not [name for name, content in first.items() if f'"{secret}"'.encode() in content]
