@@ -33,14 +33,14 @@ def test_texts_come_back_and_formulas_are_disarmed_as_everywhere(tmp_path: Path,
     staged.write_bytes(b"".join(msgspec.json.encode({**row, "minor": str(2**70)}) + b"\n" for row in rows))
     assert tabular.convert(staged, COLUMNS, tmp_path / "csv", "csv") == len(texts)
     with (tmp_path / "csv").open(newline="", encoding="utf-8") as file:
-        found = list(csv.DictReader(file))
+        found = list(csv.DictReader(file, [column.name for column in COLUMNS]))
     assert [row["text"] for row in found] == [disarmed(text) for text in texts]
     assert {(row["at"], row["minor"]) for row in found} == {("2026-11-25T00:15:58.123Z", str(2**70))}
     tabular.convert(staged, COLUMNS, tmp_path / "ndjson", "ndjson")
     told = [json.loads(line) for line in (tmp_path / "ndjson").read_bytes().split(b"\n") if line]
     assert [(row["text"] or "", row["raw"]) for row in told] == [(text, {"a": text}) for text in texts]
     tabular.convert(staged, COLUMNS, tmp_path / "parquet", "parquet")
-    read = [row for batch in tabular.rows_of(tmp_path / "parquet", COLUMNS) for row in batch]
+    read = [row for batch in tabular.rows_of([tmp_path / "parquet"], COLUMNS) for row in batch]
     assert [(row[0] or "", row[1], int(row[2])) for row in read] == [
         (text, "2026-11-25T00:15:58.123Z", 2**70) for text in texts
     ]

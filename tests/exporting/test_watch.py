@@ -68,3 +68,24 @@ def test_nobody_is_wanted_while_the_records_cannot_be_read(records: Sqlite, tmp_
     put(records, "queued")
     records.write(lambda tx: tx.run("alter table exports rename to elsewhere", {}))
     assert not wanted(records, tmp_path / "exports", NOW_MS)
+
+
+def test_what_is_finished_of_an_export_is_kept_until_somebody_is_erased(records: Sqlite, tmp_path: Path) -> None:
+    export_id = put(records, "queued")
+    taken = records.write(lambda tx: exports.take(tx, NOW_MS + 5))
+    assert taken is not None
+    folder = tmp_path / "exports"
+    (folder / export_id).mkdir(parents=True)
+    records.write(lambda tx: tx.run("update exports set readable = 1, rows_done = 9", {}))
+    records.write(exports.queue_interrupted)
+    # It waits, and its parts wait with it.
+    assert exports.forgotten(records, folder) == []
+    again = records.write(lambda tx: exports.take(tx, NOW_MS + 6))
+    assert again is not None
+    assert (again.attempt, again.started_at_ms, again.rows_done) == (2, NOW_MS + 5, 9)
+    records.write(exports.queue_interrupted)
+    records.write(lambda tx: exports.forget_readable(tx, taken.workspace_id))
+    assert exports.forgotten(records, folder) == [folder / export_id]
+    anew = records.write(lambda tx: exports.take(tx, NOW_MS + 7))
+    assert anew is not None
+    assert (anew.attempt, anew.started_at_ms, anew.rows_done) == (3, NOW_MS + 7, 0)

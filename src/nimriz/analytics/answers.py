@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nimriz.analytics import bridge, differences, figures, journeys, reports, tallies, zones
+from nimriz.analytics import bridge, click_rows, differences, figures, journeys, reports, tallies, zones
+from nimriz.analytics.click_rows import ClicksAsked
 from nimriz.analytics.dimensions import Question
 from nimriz.analytics.figures import Figures, Key
 from nimriz.analytics.reports import Report
@@ -87,6 +88,10 @@ def _changes(rows: Rows, values: dict[str, Any]) -> dict[str, Any]:
     return differences.between(rows, differences.Between(**values))
 
 
+def _plan(rows: Rows, values: dict[str, Any]) -> dict[str, Any]:
+    return click_rows.plan(rows, ClicksAsked(**values))
+
+
 _ANSWERS: dict[str, Callable[[Rows, dict[str, Any]], dict[str, Any]]] = {
     "report": _report,
     "clicks": _clicks,
@@ -95,4 +100,5 @@ _ANSWERS: dict[str, Callable[[Rows, dict[str, Any]], dict[str, Any]]] = {
     "cohorts": _cohorts,
     "bridge": _bridge,
     "changes": _changes,
+    "plan": _plan,
 }

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from nimriz.analytics import click_rows, patience, wire
-from nimriz.analytics.click_rows import ClicksAsked
+from nimriz.analytics.click_rows import ClicksAsked, Piece, Range
 from nimriz.analytics.duck import Damaged, Store
 from nimriz.analytics.rows import Rows
 
@@ -18,13 +18,13 @@ _TELL_EVERY_S = 0.5
 
 
 def answer(store: Store, connection: socket.socket, request: dict[str, Any], fresh_ms: int) -> dict[str, Any]:
-    """Write clicks to a file of ours; what to answer. Raises OSError when nobody listens any more.
+    """Write a piece of the clicks to a file of ours; what to answer. Raises OSError when nobody listens any more.
 
     `fresh_ms` is the instant up to which the store holds everything.
     """
     if fresh_ms < request["fresh_from_ms"]:
         return {"failed": "it is behind"}
-    asked = ClicksAsked(**request["question"])
+    asked, piece = ClicksAsked(**request["question"]), Piece(*request["piece"])
     path = Path(request["path"])
     running: list[Rows] = []
     done = threading.Event()
@@ -33,7 +33,7 @@ def answer(store: Store, connection: socket.socket, request: dict[str, Any], fre
     def copy() -> None:
         patience.lower_own()
         try:
-            told.append(store.read(lambda rows: _copied(rows, asked, path, request["format"], fresh_ms, running)))
+            told.append(store.read(lambda rows: _copied(rows, asked, piece, path, request["format"], running)))
         except (Damaged, duckdb.Error) as error:
             told.append({"failed": type(error).__name__})
         finally:
@@ -54,17 +54,15 @@ def answer(store: Store, connection: socket.socket, request: dict[str, Any], fre
 
 
 def _copied(
-    rows: Rows, asked: ClicksAsked, path: Path, written: Any, fresh_ms: int, running: list[Rows]
+    rows: Rows, asked: ClicksAsked, piece: Piece, path: Path, written: Any, running: list[Rows]
 ) -> dict[str, Any]:
-    if click_rows.ahead(rows, asked):
-        return {"answer": {"ahead": True}}
-    rows.expected = click_rows.count(rows, asked)
+    rows.expected = piece.rows
     rows.all("set enable_progress_bar_print = false")
     rows.all("set enable_progress_bar = true")
     running.append(rows)
     try:
-        copied = click_rows.copy(rows, asked, path, written)
+        copied = click_rows.copy(rows, asked, [Range(*each) for each in piece.ranges], path, written)
     except duckdb.IOException:
         # The file could not be written; the store itself is well.
         return {"answer": {"full": True}}
-    return {"answer": {"rows": copied.rows, "cursors": copied.cursors, "fresh_ms": fresh_ms}}
+    return {"answer": {"full": False, "rows": copied}}

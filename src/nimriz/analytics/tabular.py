@@ -6,6 +6,8 @@ an apostrophe before it already, so that taking one away gives back what was the
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -34,7 +36,8 @@ _FORMULA = "^''*[=+@\\t\\r\\n＝＋－＠-]"
 # The first characters of what the expression above finds; asking for these first costs much less.
 _SUSPECT = ", ".join(str(ord(letter)) for letter in "'=+@\t\r\n＝＋－＠-")
 _OPTIONS: dict[Written, str] = {
-    "csv": "format csv, header",
+    # Heads are written apart, once for all parts of a file.
+    "csv": "format csv, header false",
     # One column of JSON texts, as they are: a JSON text holds no control character.
     "ndjson": "format csv, header false, quote '', escape '', delimiter '\x01'",
     "parquet": "format parquet, compression zstd",
@@ -103,18 +106,39 @@ def convert(staged_rows: Path, columns: Sequence[Column], path: Path, written: W
         return int(connection.execute(copy_statement(plain, source, path, written)).fetchall()[0][0])
 
 
-def rows_of(path: Path, columns: Sequence[Column]) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows of a Parquet file of ours, some at a time; instants as RFC 3339. Raises duckdb.Error."""
+def head(columns: Sequence[Column], written: Written) -> bytes:
+    """What stands before the rows of a file."""
+    if written != "csv":
+        return b""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow([column.name for column in columns])
+    return line.getvalue().encode()
+
+
+def join(parts: Sequence[Path], path: Path) -> int:
+    """Write the rows of Parquet files of ours to one, in their order; how many they were. Raises duckdb.Error."""
+    target = str(path).replace("'", "''")
+    with _engine(path.parent) as connection:
+        copied = connection.execute(f"copy (select * from {_parquet(parts)}) to '{target}' ({_OPTIONS['parquet']})")
+        return int(copied.fetchall()[0][0])
+
+
+def rows_of(parts: Sequence[Path], columns: Sequence[Column]) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of Parquet files of ours, some at a time; instants as RFC 3339. Raises duckdb.Error."""
     told = ", ".join(
         f"strftime({name} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%gZ')" if column.kind == "instant" else name
         for column in columns
         for name in [_quoted(column.name)]
     )
-    source = str(path).replace("'", "''")
-    with _engine(path.parent) as connection:
-        cursor = connection.execute(f"select {told} from read_parquet('{source}')")
+    with _engine(parts[0].parent) as connection:
+        cursor = connection.execute(f"select {told} from {_parquet(parts)}")
         while found := cursor.fetchmany(_FETCHED_ROWS):
             yield found
+
+
+def _parquet(parts: Sequence[Path]) -> str:
+    told = ", ".join("'" + str(part).replace("'", "''") + "'" for part in parts)
+    return f"read_parquet([{told}])"
 
 
 def _engine(folder: Path) -> duckdb.DuckDBPyConnection:

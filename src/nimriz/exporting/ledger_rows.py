@@ -14,7 +14,7 @@ from nimriz.core.clicks.click_list import Listed
 from nimriz.core.directory.mode import Mode
 from nimriz.core.directory.vault import Vault
 from nimriz.core.ledger import conversions, settlement
-from nimriz.core.ledger.conversions import Conversion, Filters, Since
+from nimriz.core.ledger.conversions import Conversion, Since
 from nimriz.store.db import Database, Tx
 
 PAGE_ROWS = 500
@@ -71,8 +71,11 @@ def rows(
     workspace_id: str,
     mode: Mode,
     since: Since,
-) -> Iterator[list[dict[str, Any]]]:
-    """Every event that came or changed after the cursors, a page at a time. Raises StoreError."""
+) -> Iterator[tuple[list[dict[str, Any]], int | None]]:
+    """Every event that came or changed after the cursors, a page at a time, and behind what the next one begins.
+
+    None when there is no next one. Raises StoreError.
+    """
     behind_seq = since.behind_seq
     while True:
         read = partial(
@@ -81,14 +84,10 @@ def rows(
         page, behind_seq = records.read(read)
         click_ids = [conversion.verdict.click_id for conversion, _ in page if conversion.verdict.click_id]
         clicks = click_list.find_many(logs, workspace_id, click_ids) if click_ids else {}
-        yield [_row(conversion, taken, clicks.get(conversion.verdict.click_id)) for conversion, taken in page]
+        told = [_row(conversion, taken, clicks.get(conversion.verdict.click_id)) for conversion, taken in page]
+        yield told, behind_seq or None
         if not behind_seq:
             return
-
-
-def asked(after: dict[str, int], upto_seq: int, filters: Filters) -> Since:
-    """Where to begin: what is filtered is looked for among all events, since an old one may stand otherwise now."""
-    return Since(after, upto_seq, 0, filters)
 
 
 def _page(

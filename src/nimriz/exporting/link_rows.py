@@ -43,29 +43,38 @@ _ALL = Filters(archived=None)
 
 
 def rows(
-    records: Database, logs: Sequence[Database], workspace_id: str, base_url: str, now_ms: int, after_seq: int
-) -> Iterator[list[dict[str, Any]]]:
-    """The links of a workspace, a page at a time. Raises StoreError."""
+    records: Database,
+    logs: Sequence[Database],
+    workspace_id: str,
+    base_url: str,
+    now_ms: int,
+    after_seq: int,
+    beyond_id: str = "",
+) -> Iterator[tuple[list[dict[str, Any]], str]]:
+    """The links of a workspace, a page at a time, and behind which id whoever stops goes on. Raises StoreError."""
     places = {d.domain_id: d for d in records.read(lambda tx: domains.of_workspace(tx, workspace_id))}
-    pages = _changed(records, workspace_id, after_seq) if after_seq else _all(records, workspace_id)
-    for found, gone in pages:
+    pages = _changed(records, workspace_id, after_seq, beyond_id)
+    if not after_seq:
+        pages = _all(records, workspace_id, beyond_id)
+    for found, gone, last_id in pages:
         counted = clicks.count_by_link(logs, [link.link_id for link in found]) if found else {}
         told = [
             _row(link, places.get(link.domain_id), counted.get(link.link_id, 0), base_url, now_ms) for link in found
         ]
-        yield told + [_gone(link_id, label) for link_id, label in gone.items()]
+        yield told + [_gone(link_id, label) for link_id, label in gone.items()], last_id
 
 
-def _all(records: Database, workspace_id: str) -> Iterator[tuple[list[Link], dict[str, str]]]:
-    before_id = ""
+Page = tuple[list[Link], dict[str, str], str]
+"""Links that are there, the names of those that are gone, and the last id of both."""
+
+
+def _all(records: Database, workspace_id: str, before_id: str) -> Iterator[Page]:
     while page := _read(records, lambda tx: links.page(tx, workspace_id, before_id, PAGE_ROWS, _ALL)):  # noqa: B023
-        yield page, {}
         before_id = page[-1].link_id
+        yield page, {}, before_id
 
 
-def _changed(records: Database, workspace_id: str, after_seq: int) -> Iterator[tuple[list[Link], dict[str, str]]]:
-    behind_id = ""
-
+def _changed(records: Database, workspace_id: str, after_seq: int, behind_id: str) -> Iterator[Page]:
     def read(tx: Tx) -> tuple[list[str], dict[str, Link], dict[str, str]]:
         ids = history.changed(tx, workspace_id, after_seq, behind_id, PAGE_ROWS)
         return ids, links.find_many(tx, workspace_id, ids), links.labels(tx, workspace_id, ids)
@@ -74,8 +83,9 @@ def _changed(records: Database, workspace_id: str, after_seq: int) -> Iterator[t
         ids, found, labels = records.read(read)
         if not ids:
             return
-        yield list(found.values()), {link_id: labels.get(link_id, "") for link_id in ids if link_id not in found}
         behind_id = ids[-1]
+        gone = {link_id: labels.get(link_id, "") for link_id in ids if link_id not in found}
+        yield list(found.values()), gone, behind_id
 
 
 def _read(records: Database, read: Callable[[Tx], list[Link]]) -> list[Link]:

@@ -1,7 +1,7 @@
 """The process that makes exports, one after the other, and lets go of those that were kept long enough.
 
-Only one does: whoever has the lock. It begins anew what the one before was at. It ends with its parent, and when it has
-had nothing to do for a while.
+Only one does: whoever has the lock. It goes on with what the one before was at. It ends with its parent, and when it
+has had nothing to do for a while.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -20,10 +19,11 @@ from nimriz.analytics import sources
 from nimriz.config import Settings
 from nimriz.core.exports import exports, schedules
 from nimriz.core.exports.exports import FOLDER, Export
-from nimriz.exporting.making import Attempt, Failed, Later, folder_of
+from nimriz.exporting.gathering import Failed, Later
+from nimriz.exporting.making import Attempt, folder_of
 from nimriz.installation import Installation, open_installation
 from nimriz.parent import die_with_parent
-from nimriz.store.db import Database, StoreError, Tx
+from nimriz.store.db import Database, StoreError
 
 LOOK_EVERY_S = 0.25
 TIDY_EVERY_S = 60.0
@@ -69,19 +69,21 @@ class Press:
         try:
             Attempt(self._installation, logs, export).make()
         except Failed as failed:
-            reason = failed.reason
-            self._end(export, lambda tx, now_ms: exports.fail(tx, export, reason, now_ms))
+            reason, now_ms = failed.reason, self._installation.clock.now_ms()
+            self._forget(export)
+            self._records.write(lambda tx: exports.fail(tx, export, reason, now_ms))
         except Exception as error:
-            # Whatever it was, it is tried again a few times, and then given up.
+            # Whatever it was, it is tried again a few times, and then given up. What is finished of it is kept only
+            # where it cannot be the reason.
             if not isinstance(error, Later):
                 log.error("export_failed", export_id=export.export_id, error=type(error).__name__, exc_info=True)
+            if not isinstance(error, Later | StoreError):
+                self._forget(export)
             time.sleep(_WAIT_AFTER_FAILURE_S)
-            self._end(export, lambda tx, _: exports.give_back(tx, export))
+            self._records.write(lambda tx: exports.give_back(tx, export))
 
-    def _end(self, export: Export, note: Callable[[Tx, int], None]) -> None:
+    def _forget(self, export: Export) -> None:
         shutil.rmtree(folder_of(self._installation.settings.data_dir, export.export_id), ignore_errors=True)
-        now_ms = self._installation.clock.now_ms()
-        self._records.write(lambda tx: note(tx, now_ms))
 
     def _tidy(self) -> None:
         """Remove the folders of what expired, was cancelled, or never came to its end."""

@@ -1,7 +1,7 @@
 """Exports: what a workspace asked for as files, how far each is, and what became of it.
 
-Owns the table exports. A file is there only when its export is `finished`; an export that was interrupted begins anew,
-as another attempt, and what an earlier attempt has made counts for nothing.
+Owns the table exports. A file is there only when its export is `finished`; an export that was interrupted is gone on
+with, as another attempt, as long as `started_at_ms` says that what was made before may be used.
 """
 
 from __future__ import annotations
@@ -169,8 +169,8 @@ def take(tx: Tx, now_ms: int) -> Export | None:
         {"now_ms": now_ms, "attempts_max": ATTEMPTS_MAX},
     )
     row = tx.one(
-        "update exports set status = 'running', attempt = attempt + 1, rows_done = 0, rows_total = null, "
-        "started_at_ms = :now_ms where export_id = "
+        "update exports set status = 'running', attempt = attempt + 1, "
+        "started_at_ms = coalesce(started_at_ms, :now_ms) where export_id = "
         "(select export_id from exports where status = 'queued' order by export_id limit 1) "
         f"returning {_COLUMNS}",
         {"now_ms": now_ms},
@@ -179,7 +179,7 @@ def take(tx: Tx, now_ms: int) -> Export | None:
 
 
 def queue_interrupted(tx: Tx) -> None:
-    """Have what nobody makes any more begin anew. Whoever calls this is alone in making exports."""
+    """Have what nobody makes any more gone on with. Whoever calls this is alone in making exports."""
     tx.run("update exports set status = 'queued' where status = 'running'")
 
 
@@ -226,7 +226,7 @@ def fail(tx: Tx, export: Export, reason: Reason, now_ms: int) -> None:
 
 
 def give_back(tx: Tx, export: Export) -> None:
-    """Have an attempt that could not be made now begin anew later."""
+    """Have an attempt that could not be made now gone on with later."""
     tx.run(
         f"update exports set status = 'queued' where {_MINE}",
         {"export_id": export.export_id, "attempt": export.attempt},
@@ -247,7 +247,10 @@ def expire(tx: Tx, now_ms: int) -> None:
 
 def with_files(tx: Tx) -> set[str]:
     """The exports that may have files now."""
-    rows: list[Row] = tx.all("select export_id from exports where status in ('running', 'finished')")
+    rows: list[Row] = tx.all(
+        "select export_id from exports where status in ('running', 'finished') "
+        "or status = 'queued' and started_at_ms is not null"
+    )
     return {str(row[0]) for row in rows}
 
 
@@ -268,7 +271,13 @@ def remove_forgotten(records: Database, folder: Path) -> None:
 def forget_readable(tx: Tx, workspace_id: str) -> None:
     """Take back what may name an erased person: finished files are gone, and what is being made begins anew."""
     tx.run(
-        "update exports set status = case when status = 'finished' then 'erased' else 'queued' end "
-        "where workspace_id = :workspace_id and readable = 1 and status in ('running', 'finished')",
+        "update exports set status = 'erased' where workspace_id = :workspace_id and readable = 1 "
+        "and status = 'finished'",
+        {"workspace_id": workspace_id},
+    )
+    # An interrupted one that waits has made something too.
+    tx.run(
+        "update exports set status = 'queued', started_at_ms = null, rows_done = 0, rows_total = null "
+        "where workspace_id = :workspace_id and readable = 1 and status in ('queued', 'running')",
         {"workspace_id": workspace_id},
     )
