@@ -10,6 +10,7 @@ import typer
 from nimriz.cli import (
     analytics,
     backfill,
+    backups,
     clicks,
     credentials,
     erasing,
@@ -52,6 +53,8 @@ app.add_typer(doctors, name="doctor")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(erasing.app, name="erasures")
 app.command("erase")(erasing.erase)
+app.command("backup")(backups.backup)
+app.command("restore")(backups.restore)
 app.command("sign")(events.sign)
 app.command("send")(events.send)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import apsw
 
@@ -84,11 +85,15 @@ class _SqliteTx:
 
 
 class Sqlite:
-    """One SQLite file. Thread-safe: writers take turns, readers do not wait for them."""
+    """One SQLite file. Thread-safe: writers take turns, readers do not wait for them.
 
-    def __init__(self, path: Path, *, secure_delete: bool = False) -> None:
+    A `frozen` one is a copy that nobody writes: it is read without locks, and nothing appears beside it.
+    """
+
+    def __init__(self, path: Path, *, secure_delete: bool = False, frozen: bool = False) -> None:
         refuse_affected_version()
         self.path = path
+        self._frozen = frozen
         self._secure_delete = secure_delete
         self._write_lock = threading.Lock()
         self._writer: apsw.Connection | None = None
@@ -97,6 +102,9 @@ class Sqlite:
         self._closed = False
 
     def _connect(self) -> apsw.Connection:
+        if self._frozen:
+            name = f"file:{quote(str(self.path.absolute()))}?immutable=1"
+            return apsw.Connection(name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         connection = apsw.Connection(str(self.path), statementcachesize=500)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         # One plan for a statement whatever is bound to it. Without this SQLite looks at the values when it

@@ -68,6 +68,12 @@ def put_back(tx: Tx, table: Table, rows: Sequence[Sequence[Scalar]]) -> None:
     tx.many(f"insert into {table.name} ({', '.join(table.columns)}) values ({names})", rows)
 
 
+def counts(tx: Tx) -> dict[str, int]:
+    """How many rows each table has."""
+    found = {table.name: tx.one(f"select count(*) from {table.name}") for table in find_all(tx)}
+    return {name: 0 if row is None else int(row[0]) for name, row in found.items()}
+
+
 def versions(tx: Tx) -> int:
     """The number of the newest migration."""
     none: Params = {}

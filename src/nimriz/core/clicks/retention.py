@@ -92,6 +92,16 @@ def _mark_converted(records: Database, log: Database, now_ms: int, mark: str, un
     return marked
 
 
+def read_no_further(tx: Tx, last_seq: int) -> None:
+    """Have a log that was kept for longer than its ledger look at the verdicts that follow the ledger's last one.
+
+    The ledger gives their numbers once more, to others.
+    """
+    for mark in (_LEDGER_READ, _LEDGER_READ_AGAIN):
+        if _mark(tx, mark) > last_seq:
+            _set_mark(tx, mark, last_seq)
+
+
 def _attributed(tx: Tx, after_seq: int, until_ms: int) -> list[Row]:
     return tx.all(_ATTRIBUTED, {"after_seq": after_seq, "until_ms": until_ms, "limit_count": _TOGETHER})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +47,11 @@ class Erasure(NamedTuple):
         """How much was destroyed, by what it was."""
         counts: dict[str, int] = json.loads(self.counts)
         return counts
+
+
+class _Repeated(NamedTuple):
+    begun: bool
+    remains: tuple[bytes, ...]
 
 
 class _Begun(NamedTuple):
@@ -100,10 +105,12 @@ class Eraser(NamedTuple):
         Returns how many erasures were. Raises StoreError and OSError.
         """
         done = [self.records.write(partial(_repeat, erasure=e, person_ids=p)) for e, p in _read_journal(self.journal)]
-        again = [remains for remains in done if remains is not None]
+        again = [repeated for repeated in done if repeated is not None]
         if again:
             exports.remove_forgotten(self.records, self.exports)
-            self.records.purge([part for remains in again for part in remains], _TABLES, wait_s)
+            remains = [part for repeated in again for part in repeated.remains]
+            # What was half done in the backup may have left bytes that nobody can name.
+            self.records.purge(None if any(r.begun for r in again) else remains, _TABLES, wait_s)
         return len(again)
 
     def _finish(self, erasure: Erasure, remains: Sequence[bytes] | None, now_ms: int, wait_s: float) -> Erasure:
@@ -205,6 +212,17 @@ def _persons_of(tx: Tx, erasure_id: str) -> list[str]:
 
 def _note(journal: Path, erasure: Erasure, person_ids: Sequence[str]) -> None:
     """Add a line to the journal: the certificate, and the random ids that it is about."""
+    handle = os.open(journal, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        # A line that a kill has torn is ended first.
+        torn = (size := os.fstat(handle).st_size) and os.pread(handle, 1, size - 1) != b"\n"
+        os.write(handle, (b"\n" if torn else b"") + _line(erasure, person_ids))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _line(erasure: Erasure, person_ids: Sequence[str]) -> bytes:
     told = {
         "statement": erasure.statement,
         "signature": erasure.signature.hex(),
@@ -212,14 +230,7 @@ def _note(journal: Path, erasure: Erasure, person_ids: Sequence[str]) -> None:
         "finished_at_ms": erasure.finished_at_ms,
         "persons": list(person_ids),
     }
-    handle = os.open(journal, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        # A line that a kill has torn is ended first.
-        torn = (size := os.fstat(handle).st_size) and os.pread(handle, 1, size - 1) != b"\n"
-        os.write(handle, (b"\n" if torn else b"") + _PLAIN(told).encode() + b"\n")
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    return _PLAIN(told).encode() + b"\n"
 
 
 def _read_journal(journal: Path) -> Iterator[tuple[Erasure, list[str]]]:
@@ -241,10 +252,11 @@ def _read_journal(journal: Path) -> Iterator[tuple[Erasure, list[str]]]:
             )  # fmt: skip
 
 
-def _repeat(tx: Tx, erasure: Erasure, person_ids: Sequence[str]) -> tuple[bytes, ...] | None:
-    """Forget these persons again; None when the database knows of it."""
+def _repeat(tx: Tx, erasure: Erasure, person_ids: Sequence[str]) -> _Repeated | None:
+    """Forget these persons again; None when the database knows that it was done."""
     known: Params = {"erasure_id": erasure.erasure_id}
-    if tx.one("select 1 from erasures where erasure_id = :erasure_id and finished_at_ms is not null", known):
+    begun = tx.one("select finished_at_ms from erasures where erasure_id = :erasure_id", known)
+    if begun is not None and begun[0] is not None:
         return None
     remains: list[bytes] = []
     for mode in MODES:
@@ -254,4 +266,23 @@ def _repeat(tx: Tx, erasure: Erasure, person_ids: Sequence[str]) -> tuple[bytes,
     tx.run("delete from erasures where erasure_id = :erasure_id", known)
     tx.run(_ADD, erasure._asdict())
     tx.many(_ADD_PERSON, [(p, erasure.workspace_id, erasure.erasure_id) for p in person_ids])
-    return tuple(remains)
+    return _Repeated(begun is not None, tuple(remains))
+
+
+def merge(journals: Iterable[Path], into: Path) -> int:
+    """Write one journal that says what all of these say; how many erasures it tells of. Raises OSError,
+    and ValueError for what is none."""
+    told: dict[str, bytes] = {}
+    for journal in journals:
+        for erasure, person_ids in _read_journal(journal):
+            told.setdefault(erasure.erasure_id, _line(erasure, person_ids))
+    with into.open("wb") as file:
+        file.write(b"".join(told.values()))
+        file.flush()
+        os.fsync(file.fileno())
+    return len(told)
+
+
+def unfinished(tx: Tx) -> bool:
+    """Whether an erasure is under way: what it destroys may still be in the files."""
+    return tx.one("select 1 from erasures where finished_at_ms is null limit 1") is not None
