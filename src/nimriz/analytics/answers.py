@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nimriz.analytics import bridge, click_rows, differences, figures, journeys, reports, tallies, zones
+from nimriz.analytics import bridge, click_rows, differences, figures, journeys, link_figures, reports, tallies, zones
 from nimriz.analytics.click_rows import ClicksAsked
 from nimriz.analytics.dimensions import Question
 from nimriz.analytics.figures import Figures, Key
@@ -88,6 +88,10 @@ def _changes(rows: Rows, values: dict[str, Any]) -> dict[str, Any]:
     return differences.between(rows, differences.Between(**values))
 
 
+def _link(rows: Rows, values: dict[str, Any]) -> dict[str, Any]:
+    return link_figures.told(rows, read_question(values))
+
+
 def _plan(rows: Rows, values: dict[str, Any]) -> dict[str, Any]:
     return click_rows.plan(rows, ClicksAsked(**values))
 
@@ -100,5 +104,6 @@ _ANSWERS: dict[str, Callable[[Rows, dict[str, Any]], dict[str, Any]]] = {
     "cohorts": _cohorts,
     "bridge": _bridge,
     "changes": _changes,
+    "link": _link,
     "plan": _plan,
 }

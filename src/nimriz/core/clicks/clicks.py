@@ -14,7 +14,6 @@ from typing import Literal, NamedTuple
 from nimriz.store.db import Database, Row, Scalar, Tx
 
 LABEL_BYTES_MAX = 255
-PAGE_ROWS = 50_000
 _INSTANT_MS_MAX = 2**48 - 1
 
 Audience = Literal["all", "no_bots", "people"]

@@ -91,7 +91,7 @@ CALLS: dict[tuple[str, str], Call] = {
     ("GET", "/api/v1/links/{link_id}/analytics"): Call(
         "Links", "Count a link's clicks", "analytics:read",
         {200: _is("LinkAnalytics", "The counts.", examples.LINK_ANALYTICS)},
-        ("link_not_found",), params={**_THE_LINK, "range_days": 2},
+        ("link_not_found", "reports_unavailable"), params={**_THE_LINK, "range_days": 2},
     ),
     ("GET", "/api/v1/links/{link_id}/qr"): Call(
         "Links", "Draw a link's QR code", "links:read",

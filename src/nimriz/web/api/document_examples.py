@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nimriz.core.clicks.link_clicks import BREAKDOWNS
+from nimriz.analytics.dimensions import OF_CONTEXT
 
 Example = dict[str, Any]
 
@@ -86,10 +86,11 @@ LINK_ANALYTICS: Example = {
     "totals": {"clicks": 142, "tracked_clicks": 142, "unique_clicks": 131, "bots": 3, "suspects": 2},
     "by_day": [{"day": "2026-11-22", "clicks": 61}, {"day": "2026-11-23", "clicks": 81}],
     "breakdowns": {
-        **{name: [] for name in BREAKDOWNS},
+        **{name: [] for name in OF_CONTEXT},
         "touch_type": [{"key": "short_link_click", "clicks": 130}, {"key": "qr_scan", "clicks": 12}],
         "country": [{"key": "DE", "clicks": 121}, {"key": "AT", "clicks": 21}],
     },
+    "fresh_as_of": _AT,
 }  # fmt: skip
 LANDED: Example = {
     "id": CLICK_ID, "clicked_at": "2026-11-22T18:20:05.120Z", "link_id": LINK_ID, "domain_id": DOMAIN_ID,

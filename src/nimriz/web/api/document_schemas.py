@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from nimriz.analytics.dimensions import BYS, CLICK_BYS
+from nimriz.analytics.dimensions import BYS, CLICK_BYS, OF_CONTEXT
 from nimriz.base.errors import CODES, FIELD_CODES
 from nimriz.base.urls import UTM_NAMES
 from nimriz.core.clicks.agent_kinds import Kind
-from nimriz.core.clicks.link_clicks import BREAKDOWNS
 from nimriz.core.clicks.quality import QUALITIES, REASONS
 from nimriz.core.directory.credentials import SCOPES
 from nimriz.core.directory.entitlements import PLANS, SURFACES
@@ -229,7 +228,8 @@ SCHEMAS: dict[str, Schema] = {
             "bots": maybe(COUNT), "suspects": maybe(COUNT),
         }),
         "by_day": many(closed({"day": {"type": "string", "format": "date"}, "clicks": maybe(COUNT)})),
-        "breakdowns": maybe(closed(dict.fromkeys(BREAKDOWNS, many(closed({"key": maybe(TEXT), "clicks": COUNT}))))),
+        "breakdowns": maybe(closed(dict.fromkeys(OF_CONTEXT, many(closed({"key": maybe(TEXT), "clicks": COUNT}))))),
+        "fresh_as_of": INSTANT,
     }),
     "Click": _CLICK,
     "ClickPage": closed({"clicks": many(ref("Click")), "next_cursor": _PAGE_CURSOR}),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import date, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from nimriz.analytics import figures
+from nimriz.analytics.dimensions import Question
+from nimriz.base.clock import to_rfc3339
 from nimriz.base.errors import Refused
-from nimriz.core.clicks import link_clicks, retention
-from nimriz.core.clicks.link_clicks import BREAKDOWNS, LinkClicks, TouchType
+from nimriz.core.clicks import retention
+from nimriz.core.clicks.clicks import LEFT_OUT
 from nimriz.core.directory import workspaces
 from nimriz.core.directory.workspaces import Workspace
 from nimriz.store.db import Tx
@@ -32,7 +34,7 @@ class LinkAnalyticsQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     range_days: Annotated[int, Field(ge=1, le=RANGE_DAYS_MAX)] = 30
-    touch_type: TouchType | None = None
+    touch_type: Literal["short_link_click", "qr_scan"] | None = None
     include_bots: Literal["0", "1"] = "0"
     include_suspects: Literal["0", "1"] = "1"
 
@@ -60,14 +62,13 @@ async def link_analytics(request: Request, link_id: str, query: Annotated[LinkAn
     # Figures that reach beyond what the plan shows are not told, rather than what is left of them.
     hidden = period.from_ms < shown_from_ms
 
-    def count() -> LinkClicks:
-        from_ms, to_ms = period.bounds
-        return link_clicks.summed(
-            desk.click_logs(), link_id, max(from_ms, shown_from_ms), to_ms, period.zone, query.touch_type, audience
-        )
-
-    async with desk.reporting:
-        clicks = await asyncio.to_thread(count)
+    filters = {"link": [link_id]} | ({"touch_type": [query.touch_type]} if query.touch_type else {})
+    question = Question(
+        key.workspace_id, "live", *period.bounds, timezone, now_ms, ("day",), filters=filters,
+        left_out=tuple(filter(None, LEFT_OUT[audience])), shown_from_ms=shown_from_ms,
+    )  # fmt: skip
+    told = await desk.ask("link", question._asdict())
+    first_day = retention.first_day_shown(shown_from_ms, period.zone) if hidden else ""
     return answer(
         {
             "link_id": link_id,
@@ -78,27 +79,26 @@ async def link_analytics(request: Request, link_id: str, query: Annotated[LinkAn
             "touch_type": query.touch_type,
             "include_bots": query.include_bots == "1",
             "include_suspects": query.include_suspects == "1",
-            "totals": dict.fromkeys(_TOTALS) if hidden else _totals(clicks),
-            "by_day": _by_day(clicks, period, retention.first_day_shown(shown_from_ms, period.zone) if hidden else ""),
-            "breakdowns": None if hidden else _breakdowns(clicks),
+            "totals": dict.fromkeys(_TOTALS) if hidden else _totals(told),
+            "by_day": _by_day(told["by_day"], period, first_day),
+            "breakdowns": None if hidden else _breakdowns(told["breakdowns"]),
+            "fresh_as_of": to_rfc3339(told["fresh_ms"]),
         }
     )
 
 
-def _totals(clicks: LinkClicks) -> dict[str, object]:
-    unique_clicks = None if clicks.hashless else len(clicks.visitors)
-    figures = (clicks.clicks, clicks.tracked_clicks, unique_clicks, clicks.bots, clicks.suspects)
-    return dict(zip(_TOTALS, figures, strict=True))
+def _totals(told: dict[str, Any]) -> dict[str, object]:
+    totals = figures.from_wire(told["totals"])
+    values = (totals.clicks, totals.tracked_clicks, totals.unique_clicks, told["bots"], told["suspects"])
+    return dict(zip(_TOTALS, values, strict=True))
 
 
-def _breakdowns(clicks: LinkClicks) -> dict[str, object]:
-    return {
-        name: [{"key": key, "clicks": n} for key, n in link_clicks.top(clicks.breakdowns[name])] for name in BREAKDOWNS
-    }
+def _breakdowns(told: dict[str, list[tuple[str | None, int]]]) -> dict[str, object]:
+    return {name: [{"key": key, "clicks": clicks} for key, clicks in keys] for name, keys in told.items()}
 
 
-def _by_day(clicks: LinkClicks, period: Period, first_day: str) -> list[dict[str, object]]:
+def _by_day(told: dict[str, int], period: Period, first_day: str) -> list[dict[str, object]]:
     """Every day of the period, those without a click too; those before the first one that is shown are not told."""
     first, last = date.fromisoformat(period.from_text), date.fromisoformat(period.to_text)
     days = [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
-    return [{"day": day, "clicks": None if day < first_day else clicks.by_day[day]} for day in days]
+    return [{"day": day, "clicks": None if day < first_day else told.get(day, 0)} for day in days]
