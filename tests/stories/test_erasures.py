@@ -75,6 +75,10 @@ def test_who_is_not_known_and_who_may_not_ask_are_told_so(world: Workspace, stra
     assert stranger.call("POST", "/api/v1/erasures", {"external_id": ANN}).json()["code"] == "person_not_found"
     assert stranger.get("/api/v1/erasures/01934f2a-7c11-7d3e-9c55-1f0d6f3a2b10").json()["code"] == "erasure_not_found"
     assert world.call("POST", "/api/v1/erasures", {"external_id": ""}).status_code == 422
+    for both_or_neither in ({}, {"external_id": ANN, "event_id": "sale"}):
+        refused = world.call("POST", "/api/v1/erasures", both_or_neither)
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "external_or_event_id")
+    assert world.call("POST", "/api/v1/erasures", {"event_id": "sale"}).json()["code"] == "person_not_found"
     made = world.served.run("key", "create", world.workspace_id, "--scope", "conversions:read", "--json")
     headers = {"Authorization": f"Bearer {json.loads(made.stdout)['api_key']}"}
     refused = world.client.post("/api/v1/erasures", json={"external_id": ANN}, headers=headers)
@@ -93,11 +97,20 @@ def test_the_command_erases_beside_the_server_and_lists_what_was_done(world: Wor
         return done.exit_code, done.stdout
 
     assert run("erase", "--external-id", "nobody") == (1, "")
+    assert world.post(sale("alone", metadata={"note": "her own"})).status_code == 201
+    assert world.event("alone")["event"]["metadata"] == {"note": "her own"}
+    status, printed = run("erase", "--event-id", "alone", "--json")
+    assert (status, json.loads(printed)["live_metadata"]) == (0, 1)
+    assert world.event("alone")["event"]["metadata"] is None
+    first = json.loads(printed)["erasure_id"]
     status, printed = run("erase", "--external-id", ANN, "--json")
     told = json.loads(printed)
     assert (status, told["status"], told["live_persons"]) == (0, "finished", 1)
     assert held(world, needles) == []
-    assert [one["erasure_id"] for one in json.loads(run("erasures", "list", "--json")[1])] == [told["erasure_id"]]
+    assert [one["erasure_id"] for one in json.loads(run("erasures", "list", "--json")[1])] == [
+        told["erasure_id"],
+        first,
+    ]
     assert json.loads(run("erasures", "show", told["erasure_id"], "--json")[1]) == told
     journal = world.served.settings().erasures_path
     assert told["erasure_id"] in journal.read_text()

@@ -64,7 +64,11 @@ CODES: dict[str, Code] = {
     "host_unknown": Code(421, "Host unknown", "This host is neither the application's nor a registered domain."),
     "link_not_found": Code(404, "Link not found", "No link of this workspace has this id."),
     "conversion_not_found": Code(404, "Conversion not found", "No event of this workspace has this event_id."),
-    "person_not_found": Code(404, "Person not found", "No event of this workspace has this external_id."),
+    "person_not_found": Code(
+        404,
+        "Person not found",
+        "No event of this workspace has this external_id, or metadata of its own under this event_id.",
+    ),
     "erasure_not_found": Code(404, "Erasure not found", "No erasure of this workspace has this id."),
     "delivery_not_found": Code(
         404, "Delivery not found", "No delivery to this workspace has this support reference, or it is kept no longer."
@@ -122,6 +126,7 @@ FIELD_CODES: dict[str, str] = {
     "field_length": "This is too short or too long.",
     "value_unknown": "No visitor can have this value.",
     "in_or_not_in": "Send one of in and not_in, with a value at least.",
+    "external_or_event_id": "Send one of external_id and event_id.",
     "window_empty": "This begins at its end, or after it.",
     "weights_sum": "Weights are whole percents and sum to 100.",
     "rule_unknown": "This list has no such rule of this kind; leave id out for a new one.",

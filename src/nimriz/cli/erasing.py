@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nimriz.base.clock import to_rfc3339
-from nimriz.cli.output import installation, said_no, show, show_all
+from nimriz.cli.output import SaidNo, installation, said_no, show, show_all
 from nimriz.cli.workspaces import Json, require_workspace
 from nimriz.core.ledger import erasures
 from nimriz.core.ledger.erasures import Erasure
@@ -19,17 +19,21 @@ _Workspace = Annotated[str, typer.Option("--workspace", help="The workspace whos
 
 
 def erase(
-    external_id: Annotated[str, typer.Option(help="The customer's id, exactly as it was sent.")],
     workspace_id: _Workspace,
+    external_id: Annotated[str, typer.Option(help="The customer's id, exactly as it was sent.")] = "",
+    event_id: Annotated[str, typer.Option(help="Instead of it: an event that came without a customer's id.")] = "",
     wait_s: Annotated[
         float, typer.Option(min=0, help="How long to wait for somebody who reads an older state.")
     ] = erasures.WAIT_S,
     json_output: Json = False,
 ) -> None:
-    """Forget a person: key, readable id, look-up hash and metadata. Totals, verdicts and the chain stay as they are."""
+    """Forget a person, or what came with one event: key, id, look-up hash, metadata. Totals and the chain stay."""
     with said_no(), installation() as opened:
         opened.records.read(lambda tx: require_workspace(tx, workspace_id))
-        done = opened.eraser.erase(workspace_id, external_id, opened.clock.now_ms(), wait_s)
+        if bool(external_id) == bool(event_id):
+            raise SaidNo("Name one of --external-id and --event-id")
+        erase_ = opened.eraser.erase if external_id else opened.eraser.erase_event
+        done = erase_(workspace_id, external_id or event_id, opened.clock.now_ms(), wait_s)
         show(_told(opened, done), json_output)
         raise typer.Exit(1 if done.finished_at_ms is None else 0)
 

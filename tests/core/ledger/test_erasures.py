@@ -145,6 +145,38 @@ def test_what_waits_to_be_judged_again_is_not_any_more(tmp_path: Path) -> None:
         assert [ledger.verdict(f"s{n}") for n in range(5)] == verdicts
 
 
+@pytest.mark.parametrize("mode", ["live", "test"])
+def test_what_came_with_an_event_without_a_customer_is_erased_by_the_event(tmp_path: Path, mode: str) -> None:
+    with place(tmp_path, mode) as here:
+        ledger = here.ledger
+        ledger.record([lead("l", person=ANN), sale("s", person=ANN), back("r", 30, order="o"), sale("other")])
+        for event_id, external_id in (("m1", None), ("m2", None), ("hers", ANN)):
+            record(ledger, event_id, external_id)
+        here.sealed.seal()
+        prefix = "" if mode == "live" else "test_"
+        joined = f"{prefix}metadata join {prefix}persons using (person_id)"
+        sql = f"select sealed, key_salt from {joined} where event_id = 'm1'"
+        ((sealed, salt),) = ledger.database.read(lambda tx: tx.all(sql))
+        before = figures(ledger)
+        erased = here.eraser.erase_event(WORKSPACE, "m1", NOW_MS)
+        assert {name: count for name, count in erased.destroyed.items() if count} == {
+            f"{mode}_persons": 1, f"{mode}_metadata": 1,
+        }  # fmt: skip
+        assert signet.signed(here.eraser.signet.public_key, erased.statement.encode(), erased.signature)
+        assert here.held([sealed, salt]) == []
+        assert figures(ledger) == before
+        assert here.sealed.verify().flaws == []
+        assert ledger.standing("m1").readable == NOTHING
+        assert ledger.standing("m2").readable.metadata is not None
+        # Erased, of somebody, without anything readable, unknown: nothing of these is the event's own.
+        for event_id in ("m1", "hers", "other", "nobody"):
+            with pytest.raises(Refused, match="person_not_found"):
+                here.eraser.erase_event(WORKSPACE, event_id, NOW_MS)
+        with pytest.raises(Refused, match="person_not_found"):
+            here.eraser.erase_event("elsewhere", "m2", NOW_MS)
+        assert ledger.standing("hers").readable.external_id == ANN
+
+
 def test_who_was_never_seen_is_said_to_be_so(tmp_path: Path) -> None:
     with place(tmp_path) as here:
         here.ledger.record([sale("s", person=ANN)])

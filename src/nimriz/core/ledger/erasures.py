@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from nimriz.base.clock import to_rfc3339
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_id
-from nimriz.core.directory.mode import MODES
+from nimriz.core.directory.mode import MODES, Mode
 from nimriz.core.directory.signet import Signet
 from nimriz.core.directory.vault import Vault
 from nimriz.core.exports import exports
@@ -27,6 +27,7 @@ from nimriz.store.db import Params, Purgeable, Row, Tx
 WAIT_S = 10.0
 # Whoever began has had more than the time that it takes.
 ABANDONED_MS = 60_000
+_FindId = Callable[[Tx, Mode], str | None]
 _TABLES = ("persons", "metadata", "test_persons", "test_metadata")
 _PLAIN = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
@@ -89,7 +90,25 @@ class Eraser(NamedTuple):
         Not finished (`finished_at_ms` is None) when a long reading kept the last copy alive; the background goes on.
         Raises Refused(person_not_found) and StoreError.
         """
-        begun = self.records.write(lambda tx: _begin(tx, self.vault, workspace_id, external_id, now_ms))
+
+        def find_id(tx: Tx, mode: Mode) -> str | None:
+            return persons.find_id(tx, mode, self.vault, workspace_id, external_id)
+
+        return self._erase(workspace_id, find_id, now_ms, wait_s)
+
+    def erase_event(self, workspace_id: str, event_id: str, now_ms: int, wait_s: float = WAIT_S) -> Erasure:
+        """Forget what came with an event that had no external id, as `erase` does.
+
+        An event that had one shares its key with others: Refused(person_not_found), as if it were not there.
+        """
+
+        def find_id(tx: Tx, mode: Mode) -> str | None:
+            return persons.find_id_of_event(tx, mode, workspace_id, event_id)
+
+        return self._erase(workspace_id, find_id, now_ms, wait_s)
+
+    def _erase(self, workspace_id: str, find_id: _FindId, now_ms: int, wait_s: float) -> Erasure:
+        begun = self.records.write(partial(_begin, workspace_id=workspace_id, find_id=find_id, now_ms=now_ms))
         return self._finish(begun.erasure, begun.remains, now_ms, wait_s)
 
     def finish_abandoned(self, now_ms: int, wait_s: float = WAIT_S) -> int:
@@ -147,8 +166,8 @@ def page(tx: Tx, workspace_id: str, before_id: str, limit: int) -> list[Erasure]
     return [Erasure._make(row) for row in rows]
 
 
-def _begin(tx: Tx, vault: Vault, workspace_id: str, external_id: str, now_ms: int) -> _Begun:
-    found = {mode: persons.find_id(tx, mode, vault, workspace_id, external_id) for mode in MODES}
+def _begin(tx: Tx, workspace_id: str, find_id: _FindId, now_ms: int) -> _Begun:
+    found = {mode: find_id(tx, mode) for mode in MODES}
     if not any(found.values()):
         raise Refused("person_not_found")
     erasure_id, counts, remains = new_id(now_ms), dict[str, int](), list[bytes]()

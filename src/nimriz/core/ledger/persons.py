@@ -27,6 +27,10 @@ _ADD = by_mode(
     "insert into @persons (person_id, workspace_id, lookup, key_salt, external_id_sealed, created_at_ms) "
     "values (:person_id, :workspace_id, :lookup, :key_salt, :external_id_sealed, :created_at_ms)"
 )
+_OF_EVENT = by_mode(
+    "select p.person_id from @metadata as m join @persons as p on p.person_id = m.person_id "
+    "where m.workspace_id = :workspace_id and m.event_id = :event_id and p.lookup is null"
+)
 _READ = by_mode("select key_salt, external_id_sealed from @persons where person_id = :person_id")
 _ADD_METADATA = by_mode(
     "insert into @metadata (workspace_id, event_id, person_id, sealed) "
@@ -77,6 +81,12 @@ def find_id(tx: Tx, mode: Mode, vault: Vault, workspace_id: str, external_id: st
     lookup = vault.lookup(workspace_id, external_id)
     rows = tx.each(_LOOK_UP[mode], [lookup])
     return str(rows[0][1]) if rows else None
+
+
+def find_id_of_event(tx: Tx, mode: Mode, workspace_id: str, event_id: str) -> str | None:
+    """The person id of an event that came with metadata and without an external id: it is nobody else's."""
+    row = tx.one(_OF_EVENT[mode], {"workspace_id": workspace_id, "event_id": event_id})
+    return None if row is None else str(row[0])
 
 
 def of_claims(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -20,11 +21,15 @@ from nimriz.web.api.desk import Desk, answer, caller
 router = APIRouter()
 
 
+_Id = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+
+
 class NewErasure(BaseModel):
     """POST /api/v1/erasures"""
 
     model_config = drafts.STRICT
-    external_id: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    external_id: _Id | None = None
+    event_id: _Id | None = None
 
 
 class ErasureQuery(BaseModel):
@@ -37,10 +42,17 @@ class ErasureQuery(BaseModel):
 
 @router.post("/api/v1/erasures")
 async def erase(request: Request, new: NewErasure) -> Response:
-    """Forget whoever an external id stands for; 202 when the last copy is destroyed a little later."""
+    """Forget a person, or what came with an event without an external id; 202 when the last copy goes later."""
     desk: Desk = request.app.state.desk
     key = caller(request, "admin")
-    erased = await asyncio.to_thread(desk.eraser.erase, key.workspace_id, new.external_id, desk.clock.now_ms())
+    if (new.external_id is None) == (new.event_id is None):
+        raise Refused("validation_failed", errors=(FieldError("external_id", "external_or_event_id"),))
+    now_ms = desk.clock.now_ms()
+    if new.event_id is not None:
+        forget = partial(desk.eraser.erase_event, key.workspace_id, new.event_id, now_ms)
+    else:
+        forget = partial(desk.eraser.erase, key.workspace_id, new.external_id or "", now_ms)
+    erased = await asyncio.to_thread(forget)
     return answer(_shown(desk, erased), 202 if erased.finished_at_ms is None else 201)
 
 
