@@ -22,6 +22,7 @@ from nimriz.core.directory.mode import MODES
 from nimriz.core.ledger import ledger
 from nimriz.core.ledger.recording import Recorder
 from nimriz.core.links import creation, slugs
+from nimriz.core.members import passes, sessions
 from nimriz.core.proof import roots, sealing
 from nimriz.installation import Installation
 from nimriz.store.db import Database, Tx
@@ -147,5 +148,7 @@ def _forget_old(tx: Tx, now_ms: int) -> None:
     changes.forget_old(tx, now_ms)
     slugs.forget_old(tx, now_ms)
     creation.forget_old(tx, now_ms)
+    passes.forget_old(tx, now_ms)
+    sessions.forget_old(tx, now_ms)
     for mode in MODES:
         ledger.forget_keys(tx, mode, now_ms)

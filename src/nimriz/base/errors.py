@@ -114,6 +114,15 @@ CODES: dict[str, Code] = {
     ),
     "precondition_required": Code(428, "Precondition required", "Send If-Match with the ETag of the list you read."),
     "precondition_failed": Code(412, "Precondition failed", "It was changed since you read it; read it again."),
+    "member_not_found": Code(404, "Member not found", "No member of this workspace has this id."),
+    "member_exists": Code(409, "Member exists", "This member is there already."),
+    "role_missing": Code(403, "Role missing", "Your role in this workspace does not allow it."),
+    "last_owner": Code(409, "Last owner", "A workspace keeps one owner; make somebody else an owner first."),
+    "pass_not_found": Code(
+        404, "Link used or expired", "This link works once and for a while; ask whoever gave it to you for a new one."
+    ),
+    "code_wrong": Code(403, "Wrong code", "That is not the code of this moment, or it was used before."),
+    "form_refused": Code(403, "Form refused", "Send the form from the page that shows it, in the same browser."),
     "quota_exceeded": Code(403, "Quota exceeded", "The workspace holds as many of these as it may."),
     "internal_error": Code(500, "Internal error", "Our fault. The support reference finds it in the log."),
 }

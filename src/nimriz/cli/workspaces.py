@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nimriz.cli.output import SaidNo, installation, said_no, show, show_all
-from nimriz.core.directory import credentials, entitlements, workspaces
+from nimriz.core.directory import audit, credentials, entitlements, workspaces
 from nimriz.core.directory.workspaces import Workspace
 from nimriz.core.links import domains
 from nimriz.store.db import Tx
@@ -75,6 +75,10 @@ def plan(
                 workspaces.set_plan(tx, workspace_id, plan, now_ms)
             for surface, enabled in flags.items():
                 entitlements.set_flag(tx, workspace_id, surface, enabled, now_ms)
+            if plan is not None or flags:
+                facts = {"plan": plan} if plan is not None else {}
+                changed = {surface: "on" if enabled else "off" for surface, enabled in flags.items()}
+                audit.note(tx, workspace_id, audit.OPERATOR, "workspace_changed", now_ms, "", {**facts, **changed})
             workspace = require_workspace(tx, workspace_id)
             surfaces = entitlements.open_surfaces(tx, workspace_id, workspace.plan)
             return {"workspace_id": workspace_id, "plan": workspace.plan, "surfaces": " ".join(sorted(surfaces))}

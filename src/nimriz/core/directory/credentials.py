@@ -12,7 +12,7 @@ from typing import NamedTuple
 from nimriz.base.clock import DAY_MS
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_id
-from nimriz.core.directory import changes
+from nimriz.core.directory import audit, changes
 from nimriz.core.directory.mode import Mode
 from nimriz.core.directory.vault import Vault, VaultRefused
 from nimriz.store.db import StoreError, Tx
@@ -82,7 +82,9 @@ def _random() -> str:
     return base64.urlsafe_b64encode(os.urandom(_RANDOM_BYTES)).rstrip(b"=").decode()
 
 
-def create_secret(tx: Tx, vault: Vault, workspace_id: str, mode: Mode, now_ms: int) -> tuple[str, SigningSecret]:
+def create_secret(
+    tx: Tx, vault: Vault, workspace_id: str, mode: Mode, now_ms: int, actor: str = audit.OPERATOR
+) -> tuple[str, SigningSecret]:
     """A new signing secret: (the secret, shown once; what may be shown of it).
 
     Raises Refused(quota_exceeded) when the workspace has eight live ones of this mode.
@@ -98,6 +100,7 @@ def create_secret(tx: Tx, vault: Vault, workspace_id: str, mode: Mode, now_ms: i
         {**secret._asdict(), "sealed": vault.seal(text.encode(), secret.secret_id.encode())},
     )
     changes.note(tx, "secret", workspace_id, now_ms)
+    audit.note(tx, workspace_id, actor, "secret_created", now_ms, secret.secret_id, {"mode": mode})
     return text, secret
 
 
@@ -134,7 +137,7 @@ def mark_used(tx: Tx, secret_ids: set[str], now_ms: int) -> None:
     )
 
 
-def revoke_secret(tx: Tx, workspace_id: str, secret_id: str, now_ms: int) -> bool:
+def revoke_secret(tx: Tx, workspace_id: str, secret_id: str, now_ms: int, actor: str = audit.OPERATOR) -> bool:
     """Revoke a secret; False when the workspace has no such live secret."""
     row = tx.one(
         "update signing_secrets set revoked_at_ms = :now_ms where secret_id = :secret_id "
@@ -142,6 +145,8 @@ def revoke_secret(tx: Tx, workspace_id: str, secret_id: str, now_ms: int) -> boo
         {"now_ms": now_ms, "secret_id": secret_id, "workspace_id": workspace_id},
     )
     changes.note(tx, "secret", workspace_id, now_ms)
+    if row is not None:
+        audit.note(tx, workspace_id, actor, "secret_revoked", now_ms, secret_id)
     return row is not None
 
 
@@ -158,6 +163,9 @@ def create_key(
         {**key._asdict(), "digest": vault.api_key_digest(text)},
     )
     changes.note(tx, "key", key.key_id, now_ms)
+    audit.note(
+        tx, workspace_id, audit.OPERATOR, "key_created", now_ms, key.key_id, {"name": name, "scopes": key.scopes}
+    )  # fmt: skip
     return text, key
 
 
@@ -184,4 +192,6 @@ def revoke_key(tx: Tx, workspace_id: str, key_id: str, now_ms: int) -> bool:
         {"now_ms": now_ms, "key_id": key_id, "workspace_id": workspace_id},
     )
     changes.note(tx, "key", key_id, now_ms)
+    if row is not None:
+        audit.note(tx, workspace_id, audit.OPERATOR, "key_revoked", now_ms, key_id)
     return row is not None

@@ -71,6 +71,7 @@ class Vault(Box):
         self._key_root = _derive(master_key, b"api-key")
         self._unlock_root = _derive(master_key, b"unlock")
         self._assignment_root = _derive(master_key, b"assignment")
+        self._digest_root = _derive(master_key, b"digest")
         self.check_value = _derive(master_key, b"check")
 
     def person(self, salt: bytes) -> PersonKey:
@@ -85,6 +86,11 @@ class Vault(Box):
     def api_key_digest(self, api_key: str) -> bytes:
         """What is kept of an API key. It is random, so a fast keyed hash is enough."""
         return hashlib.blake2b(api_key.encode("utf-8", "replace"), key=self._key_root, digest_size=32).digest()
+
+    def digest(self, purpose: bytes, text: str) -> bytes:
+        """What is kept of something random that is shown once; `purpose` has at most 16 bytes."""
+        message = text.encode("utf-8", "replace")
+        return hashlib.blake2b(message, key=self._digest_root, digest_size=32, person=purpose).digest()
 
     def unlock_proof(self, link_id: str, password_hash: str, expires_s: int) -> bytes:
         """What proves that somebody knew the password of a link, until an instant; with another hash it is another."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from nimriz.base.ids import new_id
-from nimriz.core.directory import changes, entitlements
+from nimriz.core.directory import audit, changes, entitlements
 from nimriz.store.db import Tx
 
 NAME_CHARS_MAX = 100
@@ -34,7 +34,7 @@ class Workspace(NamedTuple):
 _COLUMNS = ", ".join(Workspace._fields)
 
 
-def create(tx: Tx, name: str, now_ms: int) -> Workspace:
+def create(tx: Tx, name: str, now_ms: int, actor: str = audit.OPERATOR) -> Workspace:
     """A new workspace on the enterprise plan with every rollout flag on."""
     workspace = Workspace(new_id(now_ms), name, entitlements.PLAN_OF_NEW_WORKSPACES, "UTC", WINDOW_DAYS_DEFAULT, now_ms)
     tx.run(
@@ -43,6 +43,7 @@ def create(tx: Tx, name: str, now_ms: int) -> Workspace:
     )
     for surface in entitlements.SURFACES:
         entitlements.set_flag(tx, workspace.workspace_id, surface, True, now_ms)
+    audit.note(tx, workspace.workspace_id, actor, "workspace_created", now_ms)
     return workspace
 
 
@@ -60,8 +61,11 @@ def find_all(tx: Tx) -> list[Workspace]:
     return [Workspace._make(row) for row in rows]
 
 
-def update(tx: Tx, workspace: Workspace, now_ms: int) -> Workspace:
+def update(tx: Tx, workspace: Workspace, now_ms: int, actor: str = audit.OPERATOR) -> Workspace:
     """Store a workspace's name and choices; every process knows within a second."""
+    before = find(tx, workspace.workspace_id)
+    old = {} if before is None else before._asdict()
+    differing = {name: value for name, value in workspace._asdict().items() if old.get(name) != value}
     tx.run(
         "update workspaces set name = :name, timezone = :timezone, privacy = :privacy, "
         "privacy_suppresses_token = :privacy_suppresses_token, sticky_cookie = :sticky_cookie, "
@@ -77,6 +81,8 @@ def update(tx: Tx, workspace: Workspace, now_ms: int) -> Workspace:
         },
     )
     changes.note(tx, "workspace", workspace.workspace_id, now_ms)
+    if differing:
+        audit.note(tx, workspace.workspace_id, actor, "workspace_changed", now_ms, "", differing)
     return workspace
 
 

@@ -28,6 +28,8 @@ LEFT_OUT = {
     "changes": "tells running processes what changed in the last minutes",
     "report_shares": "credentials are made anew",
     "exports": "their files are not in it",
+    "passes": "credentials are made anew",
+    "sessions": "credentials are made anew",
 }
 """Tables that no transfer holds, and why."""
 LINE_BYTES_MAX = 16 * 1024 * 1024

@@ -83,6 +83,16 @@ def page(tx: Tx, workspace_id: str, link_id: str, before_seq: int, limit: int) -
     return [Entry._make(row) for row in rows]
 
 
+def of_workspace(tx: Tx, workspace_id: str, before_seq: int, limit: int) -> list[Entry]:
+    """At most `limit` changes of any links of a workspace, newest first, before number `before_seq` (0: all)."""
+    rows = tx.all(
+        f"select {_COLUMNS} from link_history where workspace_id = :workspace_id "
+        "and (:before_seq = 0 or seq < :before_seq) order by seq desc limit :limit_count",
+        {"workspace_id": workspace_id, "before_seq": before_seq, "limit_count": limit},
+    )
+    return [Entry._make(row) for row in rows]
+
+
 def newest(tx: Tx) -> int:
     """The number of the newest change of any link."""
     row = tx.one("select coalesce(max(seq), 0) from link_history")

@@ -11,6 +11,7 @@ from nimriz.base.errors import Refused
 from nimriz.core.directory import credentials
 from nimriz.core.directory.credentials import SigningSecret
 from nimriz.core.directory.mode import Mode
+from nimriz.core.links import history
 from nimriz.web.api.desk import Desk, answer, caller
 
 router = APIRouter()
@@ -40,7 +41,9 @@ async def create_signing_secret(request: Request, body: NewSecret) -> Response:
     key = caller(request, "admin")
     now_ms = desk.clock.now_ms()
     text, secret = await desk.write(
-        lambda tx: credentials.create_secret(tx, desk.vault, key.workspace_id, body.mode, now_ms)
+        lambda tx: credentials.create_secret(
+            tx, desk.vault, key.workspace_id, body.mode, now_ms, history.by_key(key.key_id)
+        )
     )
     return answer({**told(secret, now_ms), "signing_secret": text}, 201)
 
@@ -51,7 +54,8 @@ async def revoke_signing_secret(request: Request, secret_id: str) -> Response:
     desk: Desk = request.app.state.desk
     key = caller(request, "admin")
     now_ms = desk.clock.now_ms()
-    if not await desk.write(lambda tx: credentials.revoke_secret(tx, key.workspace_id, secret_id, now_ms)):
+    actor = history.by_key(key.key_id)
+    if not await desk.write(lambda tx: credentials.revoke_secret(tx, key.workspace_id, secret_id, now_ms, actor)):
         raise Refused("signing_secret_not_found")
     return answer({"revoked": True})
 

@@ -14,7 +14,7 @@ from nimriz.base.errors import FieldError, Refused
 from nimriz.core.directory import entitlements, workspaces
 from nimriz.core.directory.credentials import ApiKey
 from nimriz.core.directory.workspaces import Privacy, Workspace
-from nimriz.core.links import drafts
+from nimriz.core.links import drafts, history
 from nimriz.store.db import Tx
 from nimriz.web import wire
 from nimriz.web.api.desk import Desk, answer, caller
@@ -74,7 +74,7 @@ async def change_workspace(request: Request, change: WorkspaceChange) -> Respons
 
     def write(tx: Tx) -> tuple[Workspace, frozenset[str]]:
         workspace, surfaces = _find(tx, key)
-        return workspaces.update(tx, workspace._replace(**chosen), now_ms), surfaces
+        return workspaces.update(tx, workspace._replace(**chosen), now_ms, history.by_key(key.key_id)), surfaces
 
     return _shown(*await desk.write(write))
 
