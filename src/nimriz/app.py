@@ -40,6 +40,7 @@ from nimriz.web.assignments import Assignments
 from nimriz.web.body import Bodies
 from nimriz.web.clicklog import ClickLog
 from nimriz.web.conversions import Conversions
+from nimriz.web.dashboard.dashboard import Dashboard
 from nimriz.web.deliveries import Bounds, DeliveryLog
 from nimriz.web.feed import Feed
 from nimriz.web.front import Front, Starting
@@ -236,6 +237,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             lambda: _health(clock),
             lambda: _ready(records, recorder),
             Shared(desk, bodies, visitors),
+            Dashboard(desk, bodies, visitors, agents),
         )  # fmt: skip
         log.info("stopping")
 

@@ -95,7 +95,7 @@ def test_a_wrong_method_is_told_the_right_one(shop: Workspace, method: str, targ
         "/api", "/api/", "/api/nothing", "/api/v1", "/api/v2/links", "/api/v1/links/", f"/api/v1/links/{ID}",
         "/api/v1/links/x", "/api/v1/conversions/nothing", "/api/conversions/callback/", "/api/conversions",
         f"/api/conversions/callback/{ID}/other", f"/api/conversions/callback/{ID}/batch/x",
-        f"/api/conversions/callback/{ID}/", "/app/x", "/admin",
+        f"/api/conversions/callback/{ID}/", "/billing/x", "/admin",
         "/.well-known/x", "/oauth", "/api/..%2f_health", "/api/%00",
     ],
 )  # fmt: skip

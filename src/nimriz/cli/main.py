@@ -20,6 +20,7 @@ from nimriz.cli import (
     leaks,
     ledger,
     links,
+    members,
     signatures,
     transfers,
     workspaces,
@@ -38,6 +39,7 @@ credentials.secrets.command("include")(leaks.include)
 credentials.secrets.command("exclusions")(leaks.list_)
 app.add_typer(credentials.secrets, name="secret")
 app.add_typer(credentials.keys, name="key")
+app.add_typer(members.app, name="member")
 app.add_typer(links.app, name="link")
 app.add_typer(links.blocks, name="block")
 app.add_typer(clicks.app, name="clicks")
@@ -64,7 +66,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Port to listen on.")] = None,
 ) -> None:
-    """Serve redirects, the API and the Conversion API."""
+    """Serve redirects, the API, the Conversion API and the dashboard."""
     from nimriz.cli.serving import run
 
     run(host, port)

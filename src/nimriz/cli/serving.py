@@ -10,6 +10,7 @@ from nimriz.core.clicks.networks import Networks
 from nimriz.core.clicks.places import Places
 from nimriz.core.clicks.visitors import DayKeys
 from nimriz.core.directory import workspaces
+from nimriz.core.members import members, passes
 from nimriz.installation import open_installation
 from nimriz.serve import serve
 
@@ -23,13 +24,21 @@ def run(host: str | None, port: int | None) -> None:
     settings = Settings()
     opened = open_installation(settings)
     fresh = not opened.records.read(workspaces.find_all)
+    now_ms = opened.clock.now_ms()
+    first = opened.records.write(
+        lambda tx: None if members.owned(tx) else passes.for_setup(tx, opened.vault, now_ms)
+    )  # fmt: skip
     opened.close()
-    _try_files(settings, opened.clock.now_ms())
+    _try_files(settings, now_ms)
     greeting = [f"nimriz serves {settings.base_url} from {settings.data_dir}"]
     if settings.clock_offset_s:
         greeting.append(f"Warning: the clock is shifted by {settings.clock_offset_s} s (NIMRIZ_CLOCK_OFFSET_S).")
     if fresh:
-        greeting.append("There is no workspace yet: nimriz workspace create NAME makes one.")
+        greeting.append(
+            "There is no workspace yet: nimriz workspace create NAME makes one, and so does the page below."
+        )
+    if first is not None:
+        greeting.append(f"Nobody owns this yet. Become its owner here, once, within a day: {settings.base_url}{first}")
     serve(settings, "\n".join(greeting))
 
 

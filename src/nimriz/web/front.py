@@ -22,6 +22,7 @@ from nimriz.store.db import StoreError
 from nimriz.web import conversions
 from nimriz.web.api.saved_reports import PREFIX
 from nimriz.web.conversions import Conversions
+from nimriz.web.dashboard.dashboard import FIRST
 from nimriz.web.http import Application, Receive, Scope, Send, answer, answer_json, answer_refused, encode
 from nimriz.web.memory import Memory, Shelf
 from nimriz.web.redirect import Redirect
@@ -31,7 +32,7 @@ _HOSTS_MAX = 10_000
 # RFC 1035: 255 bytes, of which 253 can be written; and a port.
 _HOST_BYTES_MAX = 259
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
-_ROBOTS = b"User-agent: *\nDisallow: /api/\n"
+_ROBOTS = b"User-agent: *\nDisallow: /api/\nDisallow: /app/\n"
 _ICON = (b"content-type", b"image/x-icon")
 _ICON_BYTES = Path(__file__).with_name("favicon.ico").read_bytes()
 _JSON = (b"content-type", b"application/json")
@@ -55,6 +56,7 @@ class Front:
         health: Callable[[], dict[str, object]],
         ready: Callable[[], Awaitable[dict[str, object]]],
         shared: Application,
+        dashboard: Application,
     ) -> None:
         self._hosts = hosts
         self._memory = memory
@@ -64,6 +66,7 @@ class Front:
         self._health = health
         self._ready = ready
         self._shared = shared
+        self._dashboard = dashboard
         self._names: Shelf[bytes, str] = Shelf(_HOSTS_MAX)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -140,6 +143,8 @@ class Front:
                 await self._api(scope, receive, send)
         elif application and path.startswith(_SHARED):
             await self._shared(scope, receive, send)
+        elif application and first in FIRST:
+            await self._dashboard(scope, receive, send)
         else:
             await answer_refused(send, Refused("not_found"), new_reference())
 

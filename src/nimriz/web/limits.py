@@ -92,6 +92,40 @@ class Attempts(_Buckets):
         self._give_back((link_id,))
 
 
+class SignIns(_Buckets):
+    """Attempts at signing in: each account slows down, for everybody who is not its member, and is never locked.
+
+    A code has a million values and its owner's password was right already: fewer attempts than at a password.
+    """
+
+    BY_ADDRESS = Rate(per_s=1 / 6, at_once=10)
+    BY_ACCOUNT = Rate(per_s=1 / 2, at_once=50)
+    CODES = Rate(per_s=1 / 60, at_once=10)
+
+    def take(self, address: str, account: str) -> None:
+        """Count an attempt at a password; raises Refused(rate_limited)."""
+        own = ("password", _household(address), account)
+        self._take(own, self.BY_ADDRESS)
+        try:
+            self._take(("password", account), self.BY_ACCOUNT)
+        except Refused:
+            self._give_back(own)
+            raise
+
+    def give_back(self, address: str, account: str) -> None:
+        """The password was right."""
+        self._give_back(("password", _household(address), account))
+        self._give_back(("password", account))
+
+    def take_code(self, account: str) -> None:
+        """Count an attempt at a code; raises Refused(rate_limited)."""
+        self._take(("code", account), self.CODES)
+
+    def give_code_back(self, account: str) -> None:
+        """The code was right."""
+        self._give_back(("code", account))
+
+
 def _household(address: str) -> str:
     """An IPv4 address, or the /64 of an IPv6 one, in which one visitor may have any address (RFC 6177)."""
     try:
