@@ -41,6 +41,7 @@ bench: preflight-bench $(RUNTIME) ## redirects, conversions and links a second, 
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/routing
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/conversions
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/neighbours
+	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/beside
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/management
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/ledger
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin" bench/million --outcomes 50000

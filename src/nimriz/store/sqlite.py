@@ -26,8 +26,6 @@ BUSY_TIMEOUT_MS = 5_000
 READERS_KEPT = 8
 # Pages kept by each connection; they are taken as they are needed.
 CACHE_KIB = 32_768
-# Pages in the log before they are brought home: a page that many commits touch is brought home once. 32 MiB.
-CHECKPOINT_PAGES = 8_000
 # A log this long after a checkpoint is cut back, so a burst does not keep its disk for ever.
 JOURNAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024
 
@@ -115,7 +113,6 @@ class Sqlite:
             "synchronous = full",
             f"cache_size = -{CACHE_KIB}",
             "foreign_keys = on",
-            f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
             # Without it `insert or replace` would go round the triggers that refuse a delete.
             "recursive_triggers = on",
             f"journal_size_limit = {JOURNAL_SIZE_LIMIT_BYTES}",
