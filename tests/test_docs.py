@@ -27,6 +27,7 @@ from nimriz.core.directory.credentials import SCOPES
 from nimriz.core.directory.entitlements import PLANS, SURFACES
 from nimriz.web.api import app as api
 from nimriz.web.api.desk import Desk
+from tests.ports import own_port
 from tests.world import SLOWLY_S, Served, Workspace
 
 ROOT = Path(__file__).parent.parent
@@ -41,8 +42,17 @@ post_event() {
     curl -s "$URL/api/conversions/callback/$WORKSPACE" -H "Content-Type: application/json" \\
         -H "X-Nim-Timestamp: $now" -H "X-Nim-Signature: v1=$signature" --data-binary "$1"
 }"""
-ELSEWHERE = {"js": ["node"], "php": ["php"]}
-GUIDES = ["docs/guides/operator.md", "docs/guides/marketer.md", "docs/guides/engineer.md"]
+# By language: the event that its recipe sends, the file that it is written into, and how that is run.
+ELSEWHERE = {
+    "js": ("node-1", "send.js", "node send.js"),
+    "php": ("php-1", "send.php", "php send.php"),
+    "ruby": ("ruby-1", "send.rb", "ruby send.rb"),
+    "go": ("go-1", "send.go", "go run send.go"),
+    "java": ("java-1", "Send.java", "java Send.java"),
+    "csharp": ("csharp-1", "Send.cs", "mcs -r:System.Net.Http Send.cs && mono Send.exe"),
+}
+GUIDES = ["docs/guides/operator.md", "docs/guides/marketer.md", "docs/guides/engineer.md", "docs/guides/client.md"]
+SHOP_PORT = "8123"
 
 
 class Block(NamedTuple):
@@ -167,23 +177,21 @@ def test_the_five_minutes_of_the_readme_work_as_they_are_written(served: Served,
 def test_every_marked_block_of_a_guide_works(path: str, world: Workspace, tmp_path: Path) -> None:
     text, run = script(path)
     assert run
-    check(path, run_script(text, tmp_path, environment(world)))
+    check(path, run_script(text.replace(SHOP_PORT, str(own_port())), tmp_path, environment(world)))
 
 
 @pytest.mark.parametrize("language", ELSEWHERE)
-def test_the_signing_recipes_in_other_languages_work(language: str, world: Workspace) -> None:
+def test_the_signing_recipes_in_other_languages_work(language: str, world: Workspace, tmp_path: Path) -> None:
     (recipe,) = [b.text for b in blocks("docs/guides/engineer.md") if b.language == language]
-    if shutil.which(ELSEWHERE[language][0]) is None:
-        pytest.skip(f"{ELSEWHERE[language][0]} is not installed")
-    subprocess.run(
-        ELSEWHERE[language],
-        input=recipe.encode(),
-        env=environment(world),
-        check=True,
-        capture_output=True,
-        timeout=SLOWLY_S,
+    event_id, name, command = ELSEWHERE[language]
+    if shutil.which(command.split()[0]) is None:
+        pytest.skip(f"{command.split()[0]} is not installed")
+    (tmp_path / name).write_text(recipe, "utf-8")
+    told = subprocess.run(
+        command, shell=True, cwd=tmp_path, env=environment(world), capture_output=True, text=True, timeout=SLOWLY_S
     )
-    assert world.event(f"{ELSEWHERE[language][0]}-1")["attribution"]["status"] == "attributed"
+    assert told.returncode == 0, told.stderr
+    assert world.event(event_id)["attribution"]["status"] == "attributed"
 
 
 def test_the_landing_page_of_the_engineers_guide_keeps_the_token() -> None:

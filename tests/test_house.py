@@ -305,13 +305,19 @@ def test_a_pin_without_its_hash_is_no_pin() -> None:
 
 def preflight(folder: Path, *arguments: str, python: str, ci: str = "") -> subprocess.CompletedProcess[str]:
     """Runs tools/preflight on a machine whose python3 is this script, in a clone without .venv."""
-    for program, text in {"python3": python, "curl": "", "openssl": "", "chromium": ""}.items():
-        (folder / program).write_text(f"#!/bin/sh\n{text}\n")
-        (folder / program).chmod(0o755)
+    with_programs(folder, python)
     machine = {"PATH": f"{folder}:{os.defpath}", "VENV": str(folder / ".venv"), "CI": ci}
     return subprocess.run(
         ["sh", ROOT / "tools/preflight", *arguments], env=machine, capture_output=True, text=True, timeout=180
     )
+
+
+def with_programs(folder: Path, python: str) -> None:
+    """Everything that is asked for stands in this folder."""
+    others = ("curl", "openssl", "chromium", "node", "php", "ruby", "go", "java", "mcs")
+    for program, text in {"python3": python, **dict.fromkeys(others, "")}.items():
+        (folder / program).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / program).chmod(0o755)
 
 
 WITHOUT_VENV = 'case "$1 $2" in "-m venv") echo ensurepip is not available; exit 1 ;; esac'
@@ -357,8 +363,14 @@ def test_a_machine_that_has_everything_is_told_nothing(tmp_path: Path) -> None:
 def test_a_part_that_does_not_run_stops_ci_alone(tmp_path: Path) -> None:
     script = tmp_path / "preflight"
     script.write_text(read("tools/preflight").replace("command -v chromium", "command -v no-such-browser"))
+    with_programs(tmp_path, "exit 0")
     for ci, status in {"": 0, "true": 1}.items():
-        machine = {"PATH": os.environ["PATH"], "PYTHON": "true", "VENV": str(tmp_path / ".venv"), "CI": ci}
+        machine = {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "PYTHON": "true",
+            "VENV": str(tmp_path / ".venv"),
+            "CI": ci,
+        }
         told = subprocess.run(["sh", script, "test"], env=machine, capture_output=True, text=True, timeout=180)
         assert told.returncode == status
         assert told.stderr == (

@@ -32,7 +32,9 @@ WINDOW_DAYS_MAX = 30
 DECISION_BITS = 27
 DECISION_MAX = 2**DECISION_BITS - 1
 
-_is_token = re.compile(r"nimct_[A-Za-z0-9_-]{72}").fullmatch
+is_shaped = re.compile(r"nimct_[A-Za-z0-9_-]{72}").fullmatch
+"""Whether a text looks like a token; only `Keyring.open` tells whether it is one."""
+
 _TO_URLSAFE = bytes.maketrans(b"+/", b"-_")
 _FROM_URLSAFE = bytes.maketrans(b"-_", b"+/")
 
@@ -105,7 +107,7 @@ class Keyring:
     def open(self, text: str) -> ClickToken:
         """What the token says. Raises TokenRefused, and nothing else, for any other text."""
         # The pattern leaves 72 characters of one alphabet: decoding cannot fail and has one spelling.
-        if _is_token(text) is None:
+        if is_shaped(text) is None:
             raise TokenRefused("token_malformed")
         raw = a2b_base64(text[len(TOKEN_PREFIX) :].encode("ascii").translate(_FROM_URLSAFE))
         if raw[0] != TOKEN_VERSION:
