@@ -10,11 +10,13 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import structlog
 
 import nimriz
 from nimriz import chores
+from nimriz.analytics import client
 from nimriz.base.clock import Clock, to_rfc3339
 from nimriz.config import Settings
 from nimriz.core.clicks.agents import Agents
@@ -60,6 +62,8 @@ REPORTS_MAX = 2
 HASHING_THREADS = 2
 _SWITCH_S = 0.0005
 _GC_THRESHOLDS = (20_000, 20, 20)
+_REPORTS_S_MAX = 0.5
+"""So long whoever asks for readiness waits for the state of reports."""
 
 log = structlog.get_logger()
 
@@ -235,7 +239,7 @@ async def _running(settings: Settings) -> AsyncIterator[Front]:
             ),
             api.build(desk, bodies),
             lambda: _health(clock),
-            lambda: _ready(records, recorder),
+            lambda: _ready(records, recorder, settings.data_dir),
             Shared(desk, bodies, visitors),
             Dashboard(desk, bodies, visitors, agents),
         )  # fmt: skip
@@ -258,7 +262,8 @@ def _health(clock: Clock) -> dict[str, object]:
     }
 
 
-async def _ready(records: Database, recorder: Recorder) -> dict[str, object]:
+async def _ready(records: Database, recorder: Recorder, data_dir: Path) -> dict[str, object]:
+    """Whether traffic may come; beside it, whether reports are answered, which traffic does not wait for."""
     try:
         await asyncio.to_thread(records.read, changes.newest)
     except StoreError:
@@ -269,7 +274,17 @@ async def _ready(records: Database, recorder: Recorder) -> dict[str, object]:
         except StoreError:
             return {"ready": False, "records": "refuses writes"}
         recorder.failing = False
-    return {"ready": True, "records": "ok"}
+    return {"ready": True, "records": "ok", "reports": await _reports(data_dir)}
+
+
+async def _reports(data_dir: Path) -> str:
+    """What the store behind reports waits for, if it does."""
+    try:
+        async with asyncio.timeout(_REPORTS_S_MAX):
+            told = await client.ask(data_dir, {"ask": "state"}, 0)
+    except (client.Unavailable, TimeoutError):
+        return "unavailable"
+    return told["trouble"] or "ok"
 
 
 def _try_to_write(tx: Tx) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.patience import until
 from tests.world import Body, Served, Workspace, create_workspace, follow_on, sale, serving
 
 
@@ -96,6 +99,32 @@ def test_a_damaged_store_is_made_anew_without_help(served: Served, world: Worksp
     path.unlink()
     served.start()
     assert told(world) == before
+
+
+def test_a_store_that_somebody_else_has_is_waited_for(served: Served, world: Workspace) -> None:
+    link = world.link()
+    for number in range(2):
+        sell(world, link, f"w{number}")
+    before = told(world)
+    assert world.client.get("/_ready").json()["reports"] == "ok"
+    served.stop()
+    path = served.data_dir / "analytics.duckdb"
+    same = path.stat().st_ino
+    program = "import sys, duckdb; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    holder = subprocess.Popen([sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    served.start()
+    until(lambda: world.client.get("/_ready").json()["reports"] == "locked")
+    sell(world, link, "w2")
+    assert world.get("/api/v1/analytics/conversions").json()["code"] == "reports_unavailable"
+    holder.communicate()
+    assert (before, told(world)) == (totals_of(2), totals_of(3))
+    assert (path.stat().st_ino, world.client.get("/_ready").json()["reports"]) == (same, "ok")
+    lines = [json.loads(line) for line in served.log_path.read_text().splitlines() if '"analytics_' in line]
+    assert [(line["event"], line.get("reason")) for line in lines][-2:] == [
+        ("analytics_waits", "locked"), ("analytics_goes_on", None),
+    ]  # fmt: skip
 
 
 def test_made_anew_on_command_it_says_what_it_said(served: Served, world: Workspace) -> None:

@@ -11,7 +11,7 @@ import duckdb
 
 from nimriz.analytics import click_rows, patience, wire
 from nimriz.analytics.click_rows import ClicksAsked, Piece, Range
-from nimriz.analytics.duck import Damaged, Store
+from nimriz.analytics.duck import Damaged, Store, Unusable
 from nimriz.analytics.rows import Rows
 
 _TELL_EVERY_S = 0.5
@@ -34,7 +34,7 @@ def answer(store: Store, connection: socket.socket, request: dict[str, Any], fre
         patience.lower_own()
         try:
             told.append(store.read(lambda rows: _copied(rows, asked, piece, path, request["format"], running)))
-        except (Damaged, duckdb.Error) as error:
+        except (Damaged, Unusable, duckdb.Error) as error:
             told.append({"failed": type(error).__name__})
         finally:
             done.set()

@@ -10,20 +10,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from pathlib import Path
 
 
 def lower_own() -> None:
-    """The thread that calls this, until it ends."""
+    """The thread that calls this, until it ends, and those that it starts: the engine's, where it opens the store."""
     _lower(threading.get_native_id())
-
-
-def lower_others() -> None:
-    """Every other thread that there is: called when those are the engine's."""
-    if sys.platform == "linux":
-        for task in Path("/proc/self/task").iterdir():
-            if int(task.name) != threading.get_native_id():
-                _lower(int(task.name))
 
 
 def _lower(thread_id: int) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 
 from nimriz.analytics import answers, copying, patience, sources, wire
-from nimriz.analytics.duck import Damaged, Store
+from nimriz.analytics.duck import Damaged, Store, Unusable, remove
 from nimriz.analytics.projector import Projector
 from nimriz.analytics.watch import Options
 from nimriz.base.clock import Clock
@@ -47,8 +47,11 @@ class Office:
         self._clock = Clock(options.clock_offset_s)
         self._records = Sqlite(self._data_dir / "records.db")
         self._logs: dict[int, Database] = {}
-        self.store = self._open(FILE)
-        self._projector = self._project_into(self.store)
+        # None until it is opened, and again while it cannot be used.
+        self._projector: Projector | None = None
+        self._store: Store | None = None
+        self._damaged = False
+        self._trouble = ""
         # A round that begins after a question was asked has everything in it that came before the question.
         self._rounds = threading.Condition()
         self._begun = self._done = 0
@@ -74,64 +77,105 @@ class Office:
         patience.lower_own()
         while True:
             try:
+                store, projector = self._usable()
                 if self._rebuilds:
-                    self._rebuild()
-                self._round()
+                    projector = self._rebuild(store, projector)
+                self._round(projector)
+                self._say("")
                 self._wanted.wait(EVERY_S)
             except Damaged as error:
                 log.warning("analytics_damaged", error=str(error))
-                self.store.start_anew()
-                self._projector = self._project_into(self.store)
+                self._projector, self._damaged = None, True
+            except Unusable as error:
+                self._projector = None
+                self._say(error.reason)
+                self._wanted.wait(_WAIT_AFTER_FAILURE_S)
             except Exception as error:
                 # Whatever it was, it is tried again; `fresh_as_of` tells that it takes longer.
                 said = str(error) if isinstance(error, StoreError) else type(error).__name__
                 log.error("analytics_behind", error=said)
                 self._wanted.wait(_WAIT_AFTER_FAILURE_S)
 
-    def _round(self) -> None:
+    def _usable(self) -> tuple[Store, Projector]:
+        """The store and who copies into it; opened, or opened again. Raises Unusable, Damaged and StoreError."""
+        if self._store is None:
+            self._store = self._open(FILE)
+        elif self._damaged:
+            self._store.start_anew()
+        elif self._projector is None:
+            self._store.reopen()
+        self._damaged = False
+        if self._projector is None:
+            self._projector = self._project_into(self._store)
+        return self._store, self._projector
+
+    def _say(self, trouble: str) -> None:
+        """Log what the store waits for, once; and that it goes on."""
+        if trouble == self._trouble:
+            return
+        with self._rounds:
+            self._trouble = trouble
+            self._rounds.notify_all()
+        if trouble:
+            log.warning("analytics_waits", reason=trouble)
+        else:
+            log.info("analytics_goes_on")
+
+    def _round(self, projector: Projector) -> None:
         self._wanted.clear()
         with self._rounds:
             self._begun += 1
-        self._projector.catch_up()
+        projector.catch_up()
         with self._rounds:
             self._done = self._begun
             self._rounds.notify_all()
 
-    def _rebuild(self) -> None:
-        """Make the store anew beside the one that answers meanwhile."""
+    def _rebuild(self, store: Store, current: Projector) -> Projector:
+        """Make the store anew beside the one that answers meanwhile; who copies into it then."""
         told, self._rebuilds = self._rebuilds, []
         path = self._data_dir / f"{FILE}.new"
-        for leftover in (path, path.with_name(f"{path.name}.wal")):
-            leftover.unlink(missing_ok=True)
-        total = sum(sources.clicks_in(log_file) for log_file in self._click_logs().values())
-        fresh = self._open(path.name)
-        projector = self._project_into(fresh)
+        remove(path)
+        try:
+            total = sum(sources.clicks_in(log_file) for log_file in self._click_logs().values())
+            fresh = self._open(path.name)
+            try:
+                projector = self._project_into(fresh)
 
-        begun_s = time.monotonic()
+                begun_s = time.monotonic()
 
-        def page_copied() -> None:
-            nonlocal begun_s
-            # The disk is the visitors' too, whose clicks are flushed to it: it is theirs alone half of the time.
-            time.sleep(min(time.monotonic() - begun_s, _REST_S_MAX))
+                def page_copied() -> None:
+                    nonlocal begun_s
+                    # The disk is the visitors' too, whose clicks are flushed to it: it is theirs half of the time.
+                    time.sleep(min(time.monotonic() - begun_s, _REST_S_MAX))
+                    for tell in told:
+                        tell({"progress": [projector.copied, max(total, projector.copied)]})
+                    # Whoever asks meanwhile is answered by the old one, and it stays up to date.
+                    current.copy_pages()
+                    begun_s = time.monotonic()
+
+                projector.catch_up(page_copied)
+                store.replace_with(fresh)
+            finally:
+                fresh.close()
+        except BaseException:
+            remove(path)
             for tell in told:
-                tell({"progress": [projector.copied, max(total, projector.copied)]})
-            # Whoever asks meanwhile is answered by the old one, and it stays up to date.
-            self._projector.copy_pages()
-            begun_s = time.monotonic()
-
-        projector.catch_up(page_copied)
-        self.store.replace_with(fresh)
-        self._projector = self._project_into(self.store)
+                tell({"failed": "it failed"})
+            raise
+        self._projector = self._project_into(store)
         for tell in told:
             tell({"answer": {"clicks": projector.copied}})
+        return self._projector
 
     def wait_for_round(self, wait_s: float) -> int:
         """Have what is committed now copied, if that takes no longer than this; up to which instant everything is."""
         with self._rounds:
             wanted = self._begun + 1
             self._wanted.set()
-            self._rounds.wait_for(lambda: self._done >= wanted, wait_s)
-        return self._projector.fresh_ms
+            self._rounds.wait_for(lambda: self._done >= wanted or bool(self._trouble), wait_s)
+            # What is opened again is behind until its first round is over.
+            projector = None if self._trouble else self._projector
+        return projector.fresh_ms if projector else 0
 
     # --- the answering threads ---
 
@@ -142,9 +186,11 @@ class Office:
                 while (request := wire.receive(connection)) is not None:
                     if request["ask"] == "rebuild":
                         self._answer_rebuild(connection)
-                    elif request["ask"] == "copy":
+                    elif request["ask"] == "state":
+                        connection.sendall(wire.packed({"answer": {"trouble": self._trouble}}))
+                    elif request["ask"] == "copy" and self._store is not None:
                         fresh_ms = self.wait_for_round(float(request["wait_s"]))
-                        connection.sendall(wire.packed(copying.answer(self.store, connection, request, fresh_ms)))
+                        connection.sendall(wire.packed(copying.answer(self._store, connection, request, fresh_ms)))
                     else:
                         connection.sendall(wire.packed(self._answered(request)))
             except (OSError, ValueError):
@@ -153,13 +199,16 @@ class Office:
     def _answered(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
             fresh_ms = self.wait_for_round(float(request["wait_s"]))
-            if not fresh_ms:
+            if not fresh_ms or self._store is None:
                 return {"failed": "it is being made"}
-            told = self.store.read(lambda rows: answers.answer(rows, request["ask"], request["question"]))
+            told = self._store.read(lambda rows: answers.answer(rows, request["ask"], request["question"]))
             return {"answer": {**told, "fresh_ms": fresh_ms}}
         except Damaged as error:
             log.warning("analytics_damaged", error=str(error))
             return {"failed": "it is damaged"}
+        except Unusable as error:
+            # Whoever copies finds out too, and says so.
+            return {"failed": error.reason}
         except Exception as error:
             # The connection goes on, and the log has what to mend.
             log.error("analytics_failed", asked=request.get("ask"), error=type(error).__name__, exc_info=True)
@@ -173,7 +222,7 @@ class Office:
                 connection.sendall(wire.packed(message))
             except OSError:
                 done.set()  # Nobody listens any more; it is made all the same.
-            if "answer" in message:
+            if "progress" not in message:
                 done.set()
 
         self._rebuilds.append(tell)
@@ -189,7 +238,6 @@ def run(options: Options) -> None:
     lock = os.open(data_dir / "analytics.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     office = Office(options)
-    patience.lower_others()
     listener = socket.socket(socket.AF_UNIX)
     with wire.socket_path(data_dir) as path:
         Path(path).unlink(missing_ok=True)
