@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -32,6 +31,7 @@ from nimriz.core.links import domains, links
 from nimriz.core.links.destinations import Policy
 from nimriz.core.links.verification import Terms
 from nimriz.installation import ClickLogs, Installation, open_deliveries, open_installation
+from nimriz.logs import configure_logs
 from nimriz.parent import die_with_parent, on_stop
 from nimriz.store.batch import Batcher
 from nimriz.store.db import Database, StoreError, Tx
@@ -76,23 +76,8 @@ def application() -> Starting:
     # Requests leave little behind for the collector; looking less often is worth a tenth of the rate.
     gc.set_threshold(*_GC_THRESHOLDS)
     settings = Settings()
-    configure_logs(settings)
+    configure_logs(settings.log_level)
     return Starting(lambda: _running(settings))
-
-
-def configure_logs(settings: Settings) -> None:
-    """JSON lines on standard error. Nothing is logged that the caller sent."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.EventRenamer("event"),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.log_level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file=os.fdopen(os.dup(2), "w", buffering=1)),
-        cache_logger_on_first_use=True,
-    )
 
 
 @contextlib.asynccontextmanager

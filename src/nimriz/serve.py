@@ -45,6 +45,7 @@ def serve(settings: Settings, greeting: str) -> None:
                 settings.analytics_memory_mib,
                 settings.analytics_threads,
                 settings.clock_offset_s,
+                settings.log_level,
             )
         )
         keep("nimriz.exporting", str(settings.data_dir.absolute()), str(settings.clock_offset_s))

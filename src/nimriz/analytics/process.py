@@ -24,6 +24,7 @@ from nimriz.analytics.duck import Damaged, Store, Unusable, remove
 from nimriz.analytics.projector import Projector
 from nimriz.analytics.watch import Options
 from nimriz.base.clock import Clock
+from nimriz.logs import configure_logs, where
 from nimriz.parent import die_with_parent
 from nimriz.store.db import Database, StoreError
 from nimriz.store.sqlite import Sqlite
@@ -93,7 +94,7 @@ class Office:
             except Exception as error:
                 # Whatever it was, it is tried again; `fresh_as_of` tells that it takes longer.
                 said = str(error) if isinstance(error, StoreError) else type(error).__name__
-                log.error("analytics_behind", error=said)
+                log.error("analytics_behind", error=said, at=where(error))
                 self._wanted.wait(_WAIT_AFTER_FAILURE_S)
 
     def _usable(self) -> tuple[Store, Projector]:
@@ -211,7 +212,7 @@ class Office:
             return {"failed": error.reason}
         except Exception as error:
             # The connection goes on, and the log has what to mend.
-            log.error("analytics_failed", asked=request.get("ask"), error=type(error).__name__, exc_info=True)
+            log.error("analytics_failed", asked=request.get("ask"), error=type(error).__name__, at=where(error))
             return {"failed": "it failed"}
 
     def _answer_rebuild(self, connection: socket.socket) -> None:
@@ -252,14 +253,6 @@ def run(options: Options) -> None:
 def main() -> None:
     """What the parent starts; its options come as JSON."""
     die_with_parent()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.EventRenamer("event"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-    )
-    run(Options(**json.loads(sys.argv[1])))
+    options = Options(**json.loads(sys.argv[1]))
+    configure_logs(options.log_level)
+    run(options)

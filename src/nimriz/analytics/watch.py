@@ -19,6 +19,7 @@ class Options(NamedTuple):
     memory_mib: int
     threads: int
     clock_offset_s: int
+    log_level: str = "info"
 
 
 def watch(options: Options) -> None:

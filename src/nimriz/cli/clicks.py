@@ -13,6 +13,7 @@ from rich.progress import Progress
 from nimriz.cli.output import installation, said_no, show
 from nimriz.core.clicks import clicks, judgments
 from nimriz.installation import Installation
+from nimriz.logs import configure_logs
 from nimriz.store.migrate import migrate
 from nimriz.store.sqlite import Sqlite
 
@@ -29,12 +30,10 @@ def rejudge(json_output: Annotated[bool, typer.Option("--json", help="Print JSON
     """Judge what every click is worth by the rules of this version; works beside a running server."""
     import structlog
 
-    from nimriz.app import configure_logs
-
     with said_no(), installation() as opened:
         looked_at, changes = _rejudge(opened)
         told = [{"from": before, "to": after, "clicks": n} for (before, after), n in sorted(changes.items())]
-        configure_logs(opened.settings)
+        configure_logs(opened.settings.log_level)
         log = structlog.get_logger()
         log.info("clicks_rejudged", clicks=looked_at, changed=changes.total(), changes=told)
     summary: dict[str, object] = {"clicks": looked_at, "changed": changes.total()}

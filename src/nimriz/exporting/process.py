@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import sys
 import time
 from functools import partial
 
@@ -22,6 +21,7 @@ from nimriz.core.exports.exports import FOLDER, Export
 from nimriz.exporting.gathering import Failed, Later
 from nimriz.exporting.making import Attempt, folder_of
 from nimriz.installation import Installation, open_installation
+from nimriz.logs import configure_logs, where
 from nimriz.parent import die_with_parent
 from nimriz.store.db import Database, StoreError
 
@@ -76,7 +76,7 @@ class Press:
             # Whatever it was, it is tried again a few times, and then given up. What is finished of it is kept only
             # where it cannot be the reason.
             if not isinstance(error, Later):
-                log.error("export_failed", export_id=export.export_id, error=type(error).__name__, exc_info=True)
+                log.error("export_failed", export_id=export.export_id, error=type(error).__name__, at=where(error))
             if not isinstance(error, Later | StoreError):
                 self._forget(export)
             time.sleep(_WAIT_AFTER_FAILURE_S)
@@ -117,17 +117,9 @@ def run(settings: Settings) -> None:
 def main() -> None:
     """What the parent starts; its settings are its environment."""
     die_with_parent()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.EventRenamer("event"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-    )
-    run(Settings())
+    settings = Settings()
+    configure_logs(settings.log_level)
+    run(settings)
 
 
 if __name__ == "__main__":

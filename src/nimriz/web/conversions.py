@@ -25,12 +25,13 @@ from nimriz.core.ledger.claims import read_claim
 from nimriz.core.ledger.deliveries import Delivery, Kind
 from nimriz.core.ledger.intake import Answer, Authentic, Recorded
 from nimriz.core.ledger.recording import Recorder
+from nimriz.logs import where
 from nimriz.store.batch import Batcher, Overflow
 from nimriz.store.db import StoreError
 from nimriz.web import wire
 from nimriz.web.body import Bodies, is_json_type
 from nimriz.web.deliveries import DeliveryLog, batch_details, refusal_details
-from nimriz.web.http import Headers, Receive, Scope, Send, answer_json, answer_refused, where
+from nimriz.web.http import Headers, Receive, Scope, Send, answer_json, answer_refused
 from nimriz.web.limits import Buckets
 from nimriz.web.memory import Access, Memory
 from nimriz.web.metrics import Counters

@@ -14,6 +14,7 @@ from starlette.routing import Match, Route
 import nimriz
 from nimriz.base.errors import Refused
 from nimriz.base.ids import new_reference
+from nimriz.logs import where
 from nimriz.store.db import StoreError
 from nimriz.web.api import (
     balances,
@@ -47,7 +48,7 @@ from nimriz.web.api.document import Document
 from nimriz.web.api.door import Door
 from nimriz.web.api.refusals import invalid, refusal
 from nimriz.web.body import Bodies
-from nimriz.web.http import Application, where
+from nimriz.web.http import Application
 
 Result = TypeVar("Result")
 log = structlog.get_logger()

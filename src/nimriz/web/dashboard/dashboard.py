@@ -19,6 +19,7 @@ from nimriz.core.clicks.agents import Agents
 from nimriz.core.directory import workspaces
 from nimriz.core.members import members, sessions
 from nimriz.core.members.members import Role
+from nimriz.logs import where
 from nimriz.store.db import StoreError, Tx
 from nimriz.web.api.desk import Desk
 from nimriz.web.body import Bodies
@@ -26,7 +27,7 @@ from nimriz.web.dashboard import account, entering, home, settings, statics, wor
 from nimriz.web.dashboard.call import BODY_BYTES_MAX, Call, cookies_of, fields_of
 from nimriz.web.dashboard.passage import Passage
 from nimriz.web.dashboard.replies import Pages, Reply, go
-from nimriz.web.http import Receive, Scope, Send, answer, where
+from nimriz.web.http import Receive, Scope, Send, answer
 from nimriz.web.visitor import VisitorReader
 
 Access = Literal["anybody", "half", "signed_in"] | Role
