@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,3 +96,23 @@ def test_what_is_damaged_or_of_another_key_is_refused_and_nothing_is_left(filled
     assert (code, "not what the manifest says" in told) == (1, True), told
     for name in "abc":
         assert [path.name for path in (tmp_path / name).glob("*") if path.is_dir()] == []
+
+
+def test_a_terminal_sees_how_far_it_is_and_a_file_does_not(filled: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    assert run(filled.served, "export", "installation", str(folder))[0] == 0
+
+    def brought_in(name: str, error: int) -> subprocess.CompletedProcess[bytes]:
+        environment = elsewhere(filled, tmp_path / name / "data").environment() | {"TERM": "xterm"}
+        command = [sys.executable, "-m", "nimriz", "import", "installation", str(folder)]
+        return subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=error, check=True)
+
+    screen, terminal = os.openpty()
+    assert b"rows" in brought_in("seen", terminal).stdout
+    assert brought_in("unseen", subprocess.PIPE).stderr == b""
+    seen = os.read(screen, 100_000)
+    os.close(screen)
+    os.close(terminal)
+    assert b"Checking rows" in seen
+    assert b"Importing rows" in seen
+    assert b"100%" in seen

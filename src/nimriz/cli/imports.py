@@ -26,7 +26,8 @@ from nimriz.store.db import Tx
 
 app = typer.Typer(help="Bring links and events in from files.", no_args_is_help=True)
 SHOWN_MAX = 1_000
-_Bar = Callable[[str, int], Callable[[int], None]]
+Bar = Callable[[str, int | None], Callable[[int], None]]
+"""Begins a bar of this title and total, None for one that is not known; gives who is told how far it is."""
 _Format = Literal["auto", "bitly", "dub", "kutt", "yourls", "nimriz"]
 
 
@@ -87,19 +88,19 @@ def find_domain(tx: Tx, workspace_id: str, named: str) -> Domain:
 
 
 @contextlib.contextmanager
-def bars() -> Iterator[_Bar]:
+def bars() -> Iterator[Bar]:
     """Progress bars on standard error, where that is a terminal."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
 
-        def bar(title: str, total: int) -> Callable[[int], None]:
+        def bar(title: str, total: int | None) -> Callable[[int], None]:
             task = progress.add_task(title, total=total)
             return lambda done: progress.update(task, completed=done)
 
         yield bar
 
 
-def _read(path: Path, format_: str, bar: _Bar) -> tuple[str, list[FileRow]]:
+def _read(path: Path, format_: str, bar: Bar) -> tuple[str, list[FileRow]]:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nimriz.cli.imports import Bar, bars
 from nimriz.cli.output import SaidNo, installation, said_no, show
 from nimriz.config import Settings
 from nimriz.core.directory import vault
 from nimriz.core.directory.vault import Vault
 from nimriz.core.exports import transfer
-from nimriz.core.exports.transfer import TransferRefused
+from nimriz.core.exports.transfer import Told, TransferRefused
 from nimriz.installation import open_installation
 from nimriz.store.db import Database, Tx
 from nimriz.store.migrate import files, migrate
@@ -37,7 +39,8 @@ def export_installation(
         try:
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True, mode=0o700)
-            written = transfer.write(part, opened.records, logs, _nobody)
+            with bars() as bar:
+                written = transfer.write(part, opened.records, logs, _rows(bar("Writing rows", None)))
             part.replace(folder)
         except OSError as error:
             raise SaidNo(f"The folder cannot be written ({error.strerror})") from None
@@ -71,7 +74,14 @@ def import_installation(
 
 def _import(folder: Path, settings: Settings, target: Path) -> int:
     opened = Vault(vault.load_master_key(settings.master_key, settings.key_file, data_exists=True))
-    manifest = transfer.check(folder, _nobody)
+    with bars() as bar:
+        return _import_watched(folder, target, opened, bar)
+
+
+def _import_watched(folder: Path, target: Path, opened: Vault, bar: Bar) -> int:
+    manifest = transfer.check(folder, lambda total: _rows(bar("Checking rows", total)))
+    total = sum(int(file["rows"]) for file in manifest["files"])
+    told = _rows(bar("Importing rows", total))
     newest = {schema: files(schema)[-1][0] for schema in manifest["schema"]}
     if manifest["schema"] != newest:
         raise TransferRefused("it was written by another version of nimriz; import it with that one")
@@ -81,21 +91,21 @@ def _import(folder: Path, settings: Settings, target: Path) -> int:
     part.mkdir(parents=True)
     try:
         for prefix in transfer.prefixes(manifest):
-            _import_database(folder, prefix, part, opened)
+            _import_database(folder, prefix, part, opened, told)
         if target.exists():
             target.rmdir()
         part.replace(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return sum(int(file["rows"]) for file in manifest["files"])
+    return total
 
 
-def _import_database(folder: Path, prefix: str, part: Path, opened: Vault) -> None:
+def _import_database(folder: Path, prefix: str, part: Path, opened: Vault, told: Told) -> None:
     records = prefix == "records"
     database = Sqlite(part / f"{prefix}.db", secure_delete=records)
 
     def take_up(tx: Tx) -> None:
-        transfer.take_up(tx, folder, prefix, _nobody)
+        transfer.take_up(tx, folder, prefix, told)
         if records:
             if tx.one("select 1 from installation where name = 'master_key_check'") is None:
                 raise TransferRefused("it does not say which master key it belongs to")
@@ -108,5 +118,15 @@ def _import_database(folder: Path, prefix: str, part: Path, opened: Vault) -> No
         database.close()
 
 
-def _nobody(_: str, __: int) -> None:
-    """Nobody is told how far it is."""
+def _rows(progress: Callable[[int], None]) -> Told:
+    """Tell a bar of rows, which come table after table, each counted from its beginning."""
+    finished, current = 0, ("", 0)
+
+    def told(name: str, rows: int) -> None:
+        nonlocal finished, current
+        if current[0] != name:
+            finished += current[1]
+        current = (name, rows)
+        progress(finished + rows)
+
+    return told

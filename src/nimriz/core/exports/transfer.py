@@ -109,8 +109,11 @@ def _line(table: Table, row: Row) -> bytes:
 # --- taking it up ---------------------------------------------------------------------------------------
 
 
-def check(folder: Path, told: Told) -> dict[str, Any]:
-    """The manifest of a transfer, once every file is what it says. Raises TransferRefused and OSError."""
+def check(folder: Path, begin: Callable[[int], Told]) -> dict[str, Any]:
+    """The manifest of a transfer, once every file is what it says. Raises TransferRefused and OSError.
+
+    `begin` hears how many rows there are to be, and gives who is told how far it is.
+    """
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
         files = [Written(file["name"], file["rows"], file["sha256"]) for file in manifest["files"]]
@@ -121,6 +124,7 @@ def check(folder: Path, told: Told) -> dict[str, Any]:
         raise TransferRefused(f"{MANIFEST} cannot be read") from None
     if form != FORM:
         raise TransferRefused("it was written by another version of nimriz")
+    told = begin(sum(file.rows for file in files))
     for file in files:
         if file.name != Path(file.name).name or _digest(folder / file.name) != file.sha256:
             raise TransferRefused("a file is missing, or is not what the manifest says")
