@@ -1,23 +1,19 @@
 """The small pages that a visitor sees when a short link does not lead on, or not yet.
 
-One sheet of style, inside the page and named by its hash in the policy, so that nothing else is loaded and nothing
-else runs. A page shows no word that a visitor or an owner wrote.
+Nothing else is loaded and nothing else runs. A page shows no word that a visitor or an owner wrote.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from html import escape
 
-from nimriz.web.http import NO_STORE, REFERRER_POLICY, Headers
+from nimriz.web.http import REFERRER_POLICY, Headers
+from nimriz.web.sheet import PALETTE, headers, named, page
 
-_STYLE = """
-:root { color-scheme: light dark; --ground: #f3f4f8; --card: #fff; --ink: #171a26; --soft: #565d73; --line: #868da3;
-  --mark: #3547d1; --on-mark: #fff; --wrong: #b3172d; --wrong-ground: #fdeef0 }
-@media (prefers-color-scheme: dark) { :root { --ground: #10121a; --card: #191c28; --ink: #eef0f7; --soft: #a4abc2;
-  --line: #6d7590; --mark: #98a5ff; --on-mark: #10121a; --wrong: #ffa3ad; --wrong-ground: #35161d } }
-* { box-sizing: border-box }
+_STYLE = (
+    PALETTE
+    + """:root { --line: #868da3 }
+@media (prefers-color-scheme: dark) { :root { --line: #6d7590 } }
 body { margin: 0; min-height: 100vh; min-height: 100dvh; display: grid; place-items: center; padding: 1.5rem;
   font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; color: var(--ink);
   background: var(--ground) }
@@ -41,29 +37,15 @@ button:hover, .button:hover { filter: brightness(1.08) }
 [role=alert] { margin-top: 1.25rem; padding: .625rem .875rem; border-radius: .625rem; text-align: start;
   color: var(--wrong); background: var(--wrong-ground) }
 """
+)
 
 _LINK = '<path d="M20 29l9-9M23 17l4-4a6.4 6.4 0 0 1 9 9l-4 4M25 31l-4 4a6.4 6.4 0 0 1-9-9l4-4"/>'
 _LOCK = '<path d="M17 22v-4a7 7 0 0 1 14 0v4"/><rect x="13" y="22" width="22" height="15" rx="3"/><path d="M24 28v3"/>'
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-<svg viewBox="0 0 48 48" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="3" stroke-linecap="round"
-stroke-linejoin="round">
+_BODY = """<svg viewBox="0 0 48 48" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="3"
+stroke-linecap="round" stroke-linejoin="round">
 <circle cx="24" cy="24" r="23" fill="currentColor" fill-opacity=".12" stroke="none"/>{mark}</svg>
 <h1>{title}</h1>
-<p>{text}</p>{more}
-</main>
-</body>
-</html>
-"""
+<p>{text}</p>{more}"""
 _ALERT = """
 <p role="alert" id="wrong">{text}</p>"""
 _FORM = """
@@ -86,36 +68,15 @@ document.addEventListener("visibilitychange", () => clearTimeout(wait));
 location.href = open.href;"""
 
 
-def _policy() -> bytes:
-    # No form-action: Chromium asks it of every redirect after a form, so it would have to name all destinations.
-    # The icon is the browser's own wish.
-    return (
-        f"default-src 'none'; style-src {_named(_STYLE)}; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ).encode("ascii")
-
-
-def _named(text: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
-    return f"'sha256-{digest}'"
-
-
-HEADERS: Headers = [
-    (b"content-type", b"text/html; charset=utf-8"),
-    (b"content-security-policy", _policy()),
-    (b"x-content-type-options", b"nosniff"),
-    NO_STORE,
-    REFERRER_POLICY,
-]
+# No form-action: Chromium asks it of every redirect after a form, so it would have to name all destinations.
+HEADERS: Headers = headers(_STYLE, REFERRER_POLICY)
 """What every one of these pages is sent with."""
-APP_HEADERS: Headers = [
-    (name, value + f"; script-src {_named(_OPEN)}".encode("ascii") if name == b"content-security-policy" else value)
-    for name, value in HEADERS
-]
+APP_HEADERS: Headers = headers(_STYLE, REFERRER_POLICY, f"; script-src {named(_OPEN)}")
 """What the page that opens an app is sent with: it is the only one that has a script."""
 
 
 def _page(title: str, text: str, mark: str = _LINK, more: str = "") -> bytes:
-    return _PAGE.format(title=title, text=text, style=_STYLE, mark=mark, more=more).encode()
+    return page(title, _STYLE, _BODY.format(title=title, text=text, mark=mark, more=more))
 
 
 def password(slug: str, wrong: str = "") -> bytes:

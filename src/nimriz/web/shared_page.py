@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from html import escape
 from typing import Any
 
-from nimriz.web.http import NO_STORE, Headers
+from nimriz.web.http import Headers
+from nimriz.web.sheet import PALETTE, headers, page
 
-_STYLE = """
-:root { color-scheme: light dark; --ground: #f3f4f8; --card: #fff; --ink: #171a26; --soft: #565d73; --line: #d5d9e4;
-  --mark: #3547d1; --on-mark: #fff; --wrong: #b3172d }
-@media (prefers-color-scheme: dark) { :root { --ground: #10121a; --card: #191c28; --ink: #eef0f7; --soft: #a4abc2;
-  --line: #343a4e; --mark: #98a5ff; --on-mark: #10121a; --wrong: #ffa3ad } }
-* { box-sizing: border-box }
+_STYLE = (
+    PALETTE
+    + """:root { --line: #d5d9e4 }
+@media (prefers-color-scheme: dark) { :root { --line: #343a4e } }
 body { margin: 0; padding: 2rem 1rem; font: 1rem/1.5 system-ui, sans-serif; color: var(--ink);
   background: var(--ground) }
 main { max-width: 72rem; margin: 0 auto; padding: 1.5rem; border-radius: 1rem; background: var(--card) }
@@ -35,37 +32,12 @@ button { border: 0; color: var(--on-mark); background: var(--mark); font-weight:
 [role=alert] { color: var(--wrong) }
 :focus-visible { outline: 3px solid var(--mark); outline-offset: 2px }
 """
-_DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
-_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_DIGEST}'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
 )
 HEADERS: Headers = [
-    (b"content-type", b"text/html; charset=utf-8"),
-    (b"content-security-policy", _POLICY.encode("ascii")),
-    (b"x-content-type-options", b"nosniff"),
     # The address is the key, so nobody else is told it.
-    (b"referrer-policy", b"no-referrer"),
+    *headers(_STYLE, (b"referrer-policy", b"no-referrer"), "; form-action 'self'"),
     (b"vary", b"accept"),
-    NO_STORE,
 ]
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-{body}
-</main>
-</body>
-</html>
-"""
 _FORM = """<p>Whoever gave you this link knows the password.</p>{alert}
 <form method="post">
 <label for="password">Password</label>
@@ -124,7 +96,7 @@ def report(name: str, told: dict[str, Any]) -> bytes:
 
 
 def _page(title: str, body: str) -> bytes:
-    return _PAGE.format(title=escape(title), style=_STYLE, body=body).encode()
+    return page(title, _STYLE, f"<h1>{escape(title)}</h1>\n{body}")
 
 
 def _head(name: str) -> str:
