@@ -170,6 +170,7 @@ def test_a_reset_sets_the_password_ends_sessions_and_the_second_factor(records: 
     secret = second_factor.read_secret(second_factor.new_secret())
     assert secret is not None
     code = second_factor.code_at(secret, NOW_MS)
+    other = joined(records, shop, "bob", "viewer")
     records.write(lambda tx: second_factor.turn_on(tx, VAULT, ann, secret, code, NOW_MS))
     session = records.write(lambda tx: sessions.begin(tx, VAULT, ann.member_id, "", NOW_MS, complete=True))
     made = records.write(lambda tx: passes.for_reset(tx, VAULT, ann.member_id, NOW_MS))
@@ -178,6 +179,9 @@ def test_a_reset_sets_the_password_ends_sessions_and_the_second_factor(records: 
     assert found is not None
     assert (found.password_hash, found.totp_sealed) == ("new hash", None)
     assert records.read(lambda tx: sessions.find(tx, VAULT, session, NOW_MS)) is None
+    deeds = records.read(lambda tx: audit.of_member(tx, ann.member_id, 10))
+    assert [deed.action for deed in deeds] == ["totp_off", "password_reset", "reset_made", "totp_on"]
+    assert records.read(lambda tx: audit.of_member(tx, other.member_id, 10)) == []
 
 
 def test_what_was_done_is_noted_and_stays(records: Sqlite, shop: str) -> None:

@@ -22,6 +22,10 @@ OPERATOR = "operator"
 """The actor of what is done on the command line, by whoever runs the installation."""
 
 
+LOOKED_AT_MAX = 5_000
+"""So many of the newest deeds of all members are looked at for those of one."""
+
+
 class Deed(NamedTuple):
     """One thing done. `subject` is the id of whom or what it was done to, `facts` a JSON object."""
 
@@ -75,5 +79,15 @@ def page(tx: Tx, workspace_id: str, before_seq: int, limit: int) -> list[Deed]:
         f"select {_COLUMNS} from deeds where workspace_id = :workspace_id "
         "and (:before_seq = 0 or seq < :before_seq) order by seq desc limit :limit_count",
         {"workspace_id": workspace_id, "before_seq": before_seq, "limit_count": limit},
+    )
+    return [Deed._make(row) for row in rows]
+
+
+def of_member(tx: Tx, member_id: str, limit: int) -> list[Deed]:
+    """At most `limit` of what lately concerned a member alone, such as signing in, newest first."""
+    rows = tx.all(
+        f"select {_COLUMNS} from (select {_COLUMNS} from deeds where workspace_id = '' order by seq desc "
+        "limit :looked_count) newest where subject = :member_id order by seq desc limit :limit_count",
+        {"member_id": member_id, "looked_count": LOOKED_AT_MAX, "limit_count": limit},
     )
     return [Deed._make(row) for row in rows]

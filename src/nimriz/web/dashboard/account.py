@@ -8,6 +8,7 @@ from nimriz.base.errors import Refused
 from nimriz.core.directory import audit
 from nimriz.core.members import entry, members, second_factor, sessions
 from nimriz.store.db import Tx
+from nimriz.web.dashboard import words
 from nimriz.web.dashboard.call import THEMES, Call
 from nimriz.web.dashboard.entering import WRONG_CODE, is_name, wrong_password
 from nimriz.web.dashboard.passage import Passage
@@ -15,6 +16,7 @@ from nimriz.web.dashboard.replies import Reply, go
 
 PATH = "/app/account"
 NOT_YOURS = "That is not your password."
+_LATELY = 10
 _YEAR_S = 365 * 86_400
 
 
@@ -22,12 +24,16 @@ async def show(passage: Passage, call: Call, status: int = 200, wrong: dict[str,
     """Everything about oneself."""
     member = call.known_member
 
-    def read(tx: Tx) -> tuple[list[sessions.Session], int]:
+    def read(tx: Tx) -> tuple[list[sessions.Session], int, list[audit.Deed]]:
         found = sessions.of_member(tx, member.member_id, call.now_ms)
-        return found, second_factor.codes_left(tx, member.member_id)
+        left = second_factor.codes_left(tx, member.member_id)
+        return found, left, audit.of_member(tx, member.member_id, _LATELY)
 
-    found, left = await passage.desk.read(read)
-    return passage.pages.page(call, "account.html", status, sessions=found, codes_left=left, wrong=wrong or {})
+    found, left, deeds = await passage.desk.read(read)
+    lately = [words.told_to_self(deed) for deed in deeds]
+    return passage.pages.page(
+        call, "account.html", status, sessions=found, codes_left=left, wrong=wrong or {}, lately=lately
+    )
 
 
 async def rename(passage: Passage, call: Call) -> Reply:

@@ -68,6 +68,17 @@ _DEEDS = {
     "member_removed": "removed",
     "role_changed": "changed the role of",
 }
+_OWN_DEEDS = {
+    "signed_in": "Signed in",
+    "sessions_ended": "Signed out elsewhere",
+    "password_changed": "Changed the password",
+    "password_reset": "Set a new password by a link",
+    "reset_made": "The operator made a link for a new password",
+    "totp_on": "Turned the second factor on",
+    "totp_off": "Turned the second factor off",
+    "codes_made": "Made new recovery codes",
+}
+"""What concerns a member alone."""
 _LINKS = {
     "created": "made a link",
     "changed": "changed a link",
@@ -140,6 +151,12 @@ def told(one: Deed | Entry, names: Mapping[str, str], labels: Mapping[str, str])
     if one.action in _OF_MEMBER:
         what = f"{what} {names.get(one.subject, 'somebody who has gone')}"
     return {"who": _who(one.actor, names), "what": what, "more": _facts(json.loads(one.facts))}
+
+
+def told_to_self(one: Deed) -> dict[str, str | int]:
+    """What concerned a member alone, as a line of the account's page."""
+    what, agent = _OWN_DEEDS.get(one.action, one.action), json.loads(one.facts).get("agent", "")
+    return {"what": what, "at_ms": one.done_at_ms, "more": agent}
 
 
 def _who(actor: str, names: Mapping[str, str]) -> str:
