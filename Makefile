@@ -6,12 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+CLICKHOUSE := $(VENV)/.clickhouse
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # src and tests, the modules of bench, and whatever else is Python without a suffix.
 CODE := src tests $(wildcard bench/*.py) $(shell grep -lE '^\#!.*python' bench/* tools/* 2>/dev/null | grep -v '\.py$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check fix bench reference lock clean
+.PHONY: help demo serve test clickhouse check fix bench reference lock clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -26,6 +27,8 @@ serve: preflight-serve $(RUNTIME) ## run the service on 127.0.0.1:8000
 
 test: preflight-test $(DEV) check ## check, then run every test
 	@$(BIN)/pytest $(ARGS)
+
+clickhouse: preflight-clickhouse $(CLICKHOUSE) ## bring ClickHouse (270 MB), so that the tests ask it too
 
 check: preflight-check $(DEV) ## lint, formatting and types
 	@$(BIN)/ruff check $(CODE)
@@ -50,12 +53,14 @@ reference: preflight-reference $(RUNTIME) ## write docs/reference/api.md from th
 	@$(BIN)/python tools/reference
 
 # One resolution for every Python and system; LOCK_ARGS=--upgrade takes the newest, else pins stay where they can.
-COMPILE = $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 \
-	--generate-hashes --no-header --quiet $(LOCK_ARGS)
+LOCKED = --universal --python-version 3.11 --generate-hashes --no-header --quiet $(LOCK_ARGS)
+COMPILE = $(BIN)/uv pip compile pyproject.toml --group build $(LOCKED)
+COMPILE_GROUP = $(BIN)/uv pip compile $(LOCKED) --group
 
 lock: preflight-lock $(DEV) ## resolve pyproject.toml anew into requirements/
 	@$(COMPILE) --output-file requirements/runtime.txt
 	@$(COMPILE) --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
+	@$(COMPILE_GROUP) clickhouse --constraints requirements/dev.txt --output-file requirements/clickhouse.txt
 
 clean: ## remove all that the other verbs have made
 	rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -76,4 +81,9 @@ $(RUNTIME): requirements/runtime.txt pyproject.toml $(BIN)/python
 $(DEV): requirements/dev.txt $(RUNTIME)
 	@echo "installing requirements/dev.txt into $(VENV)"
 	@$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+$(CLICKHOUSE): requirements/clickhouse.txt $(DEV)
+	@echo "installing requirements/clickhouse.txt into $(VENV)"
+	@$(PIP) install --require-hashes --requirement requirements/clickhouse.txt
 	@touch $@

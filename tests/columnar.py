@@ -15,6 +15,7 @@ from nimriz.analytics.projector import Projector
 from nimriz.analytics.reports import Report
 from nimriz.analytics.rows import Rows
 from nimriz.analytics.tables import TABLES
+from nimriz.analytics.tallies import Experiment
 from nimriz.store.db import Database
 
 
@@ -51,7 +52,7 @@ class Columnar:
         """The report over what has been copied."""
         return self.store.read(lambda rows: reports.build(rows, question))
 
-    def answer(self, asked: str, question: Question | Between) -> dict[str, Any]:
+    def answer(self, asked: str, question: Question | Between | Experiment) -> dict[str, Any]:
         """Any answer, as plain values."""
         return self.store.read(lambda rows: answers.answer(rows, asked, question._asdict()))
 

@@ -145,7 +145,7 @@ def test_every_file_is_a_noun_that_can_be_read_at_once() -> None:
     assert list(wrong_files(ROOT)) == []
 
 
-@pytest.mark.parametrize("name", ["runtime", "dev"])
+@pytest.mark.parametrize("name", ["runtime", "dev", "clickhouse"])
 def test_a_lock_names_no_host(name: str) -> None:
     assert HOST.findall(read(f"requirements/{name}.txt")) == []
 
@@ -155,6 +155,13 @@ def test_a_lock_pins_everything_that_is_asked_for_with_its_hashes(name: str, gro
     lock = read(f"requirements/{name}.txt")
     assert required(read("pyproject.toml"), *groups) - set(pinned(lock)) == set()
     assert len(pinned(lock)) == len(re.findall(r"^[a-z]", lock, re.MULTILINE))
+
+
+def test_the_lock_of_clickhouse_pins_what_it_needs_and_no_other_version_of_anything() -> None:
+    lock, dev = (pinned(read(f"requirements/{name}.txt")) for name in ("clickhouse", "dev"))
+    asked = required(read("pyproject.toml"), "clickhouse") - required(read("pyproject.toml"))
+    assert asked - set(lock) == set()
+    assert {name: version for name, version in lock.items() if dev.get(name, version) != version} == {}
 
 
 def test_both_locks_agree() -> None:
@@ -168,7 +175,7 @@ def test_fastapi_is_pinned_exactly_and_to_what_is_locked() -> None:
 
 def test_every_dependency_has_its_sentence_and_every_sentence_its_dependency() -> None:
     sentences = {match["name"] for match in SENTENCE.finditer(read("docs/decisions/dependencies.md"))}
-    assert sentences == required(read("pyproject.toml"), "build", "dev")
+    assert sentences == required(read("pyproject.toml"), "build", "dev", "clickhouse")
 
 
 def test_no_document_names_a_folder_of_somebodys_machine() -> None:

@@ -65,7 +65,7 @@ class Told:
 def _nothing(kind: str) -> Any:
     if kind == "varchar":
         return ""
-    return str(uuid.UUID(int=0)) if kind == "uuid" else 0
+    return str(uuid.UUID(int=0)) if kind == "UUID" else 0
 
 
 @pytest.fixture

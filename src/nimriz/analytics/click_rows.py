@@ -18,7 +18,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("click_id", "id", "c.click_id"),
     Column("clicked_at", "instant", "c.clicked_ms"),
     Column("link_id", "id", "c.link_id"),
-    Column("domain_id", "id", f"nullif(c.domain_id, cast('{NO_ID}' as uuid))"),
+    Column("domain_id", "id", f"nullif(c.domain_id, cast('{NO_ID}' as UUID))"),
     Column("decision", "count", "c.decision"),
     Column("variant", "id", "case when d.variant <> '' then cast(c.link_id as varchar) || '/' || d.variant end"),
     Column("rule_id", "id", "nullif(d.rule_id, '')"),
@@ -135,9 +135,9 @@ def _where(asked: ClicksAsked) -> tuple[str, dict[str, Any]]:
         "to_ms": asked.to_ms,
         **{f"left_out_{n}": quality for n, quality in enumerate(asked.left_out)},
     }
-    told = ["c.workspace_id = cast(:workspace_id as uuid)", "c.clicked_ms >= :from_ms and c.clicked_ms < :to_ms"]
+    told = ["c.workspace_id = cast(:workspace_id as UUID)", "c.clicked_ms >= :from_ms and c.clicked_ms < :to_ms"]
     if asked.link_id:
-        told.append("c.link_id = cast(:link_id as uuid)")
+        told.append("c.link_id = cast(:link_id as UUID)")
         params["link_id"] = asked.link_id
     if asked.left_out:
         told.append(f"c.quality not in ({', '.join(f':left_out_{n}' for n in range(len(asked.left_out)))})")

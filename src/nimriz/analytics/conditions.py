@@ -45,7 +45,7 @@ def of_click(question: Question, context: str, verdict: str) -> Condition:
             found.append(_decided(verdict, name, values))
         elif name in _IDS:
             table = verdict if name == "link" else context
-            found.append(_one_of(f"{table}.{_IDS[name]}", name, [_uuid(value) for value in values], "uuid"))
+            found.append(_one_of(f"{table}.{_IDS[name]}", name, [_uuid(value) for value in values], "UUID"))
     return all_of(found)
 
 
@@ -72,7 +72,7 @@ def _decided(table: str, name: str, values: list[str]) -> Condition:
         link_id, _, meaning = value.partition("/")
         params = {f"{name}_of_{n}": _uuid(link_id), f"{name}_{n}": meaning}
         told = DECIDED[name].format(table=table)
-        of_link = f"{table}.link_id = cast(:{name}_of_{n} as uuid)"
+        of_link = f"{table}.link_id = cast(:{name}_of_{n} as UUID)"
         found.append(Condition(f"{of_link} and {told} = cast(:{name}_{n} as varchar)", params))
     return Condition(" or ".join(f"({condition.sql})" for condition in found), all_of(found).params)
 

@@ -35,8 +35,9 @@ _BEFORE = _TABLES.sub(r"\1_before", LINES_AS_OF).replace(":as_of_ms", ":since_ms
 _DIFFERING = (
     f"{LINES_AS_OF}, {_BEFORE.removeprefix('with ')}, "
     f"stood as (select {_COLUMN_LIST} from lines), stood_before as (select {_COLUMN_LIST} from lines_before), "
-    "differing as (select 'added' as side, a.* from (select * from stood except select * from stood_before) as a "
-    "union all select 'removed', b.* from (select * from stood_before except select * from stood) as b), "
+    "differing as ("
+    "select 'added' as side, a.* from (select * from stood except distinct select * from stood_before) as a "
+    "union all select 'removed', b.* from (select * from stood_before except distinct select * from stood) as b), "
     "named as (select distinct event_id from differing where event_id > :after_id "
     "order by event_id limit :limit_count) "
     f"select side, d.decision_name, {', '.join('x.' + name for name in _COLUMNS)} from differing as x "

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import duckdb
 
 from nimriz.analytics.rows import Rows
-from nimriz.analytics.tables import TABLES, VERSION
+from nimriz.analytics.tables import TABLES, VERSION, WORDS
 
 Result = TypeVar("Result")
 _DAMAGE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
@@ -104,6 +104,8 @@ class Store:
         if not known:
             for name, definition in TABLES.items():
                 connection.execute(f"create table {name} ({definition})")
+            for word, meaning in WORDS.items():
+                connection.execute(f"create macro {word} as {meaning}")
             connection.execute("insert into cursors (name, value) values ('version', ?)", [VERSION])
         elif connection.execute("select value from cursors where name = 'version'").fetchall() != [(VERSION,)]:
             raise Damaged("another version's")

@@ -25,12 +25,12 @@ _EACH = (
     "min(case when l.counted = 'sale' then l.event_ms end) as sale_ms from {source} where {condition} "
     "and l.status = 'attributed' and l.counted in ('lead', 'sale') group by l.click_id)"
 )
+_SPANS = ("lead_ms - clicked_ms", "sale_ms - clicked_ms", "case when sale_ms >= lead_ms then sale_ms - lead_ms end")
 _STEPS = (
     "select count(lead_ms), count(sale_ms), "
     "sum(case when lead_ms is not null and sale_ms is not null then 1 else 0 end), "
-    "median(lead_ms - clicked_ms), avg(lead_ms - clicked_ms), median(sale_ms - clicked_ms), avg(sale_ms - clicked_ms), "
-    "median(case when sale_ms >= lead_ms then sale_ms - lead_ms end), "
-    "avg(case when sale_ms >= lead_ms then sale_ms - lead_ms end) from each_click"
+    + ", ".join(f"medianExactLow({span}), medianExactHigh({span}), avg({span})" for span in _SPANS)
+    + " from each_click"
 )
 
 
@@ -41,15 +41,22 @@ def funnel(rows: Rows, question: Question) -> tuple[Report, dict[str, Any]]:
     each = _EACH.format(source=source, condition=condition.sql)
     (found,) = rows.all(f"{lines_at(question)}, {each} {_STEPS}", condition.params)
     leads, sales, both = (int(value or 0) for value in found[:3])
-    after = [None if value is None else int(value) for value in found[3:]]
+    after = [_median_and_mean(*found[first : first + 3]) for first in (3, 6, 9)]
     return build(rows, question), {
         "leads": leads,
         "sales": sales,
         "leads_and_sales": both,
-        "to_lead_ms": after[:2],
-        "to_sale_ms": after[2:4],
-        "lead_to_sale_ms": after[4:],
+        "to_lead_ms": after[0],
+        "to_sale_ms": after[1],
+        "lead_to_sale_ms": after[2],
     }
+
+
+def _median_and_mean(low: int | None, high: int | None, mean: float | None) -> list[int | None]:
+    """Whole milliseconds; None where no click came so far."""
+    if low is None or high is None or mean is None:
+        return [None, None]
+    return [int((low + high) / 2), int(mean)]
 
 
 def cohorts(rows: Rows, question: Question) -> dict[str, Any]:

@@ -16,25 +16,26 @@ from nimriz.core.ledger.attribution import EXCLUDED
 
 _STANDING = (
     "select v.event_id, v.status, v.reason, v.link_id, v.decision, v.click_id, v.clicked_ms from verdicts as v "
-    "join (select max(seq) as seq from verdicts where workspace_id = cast(:workspace_id as uuid) and mode = :mode "
+    "join (select max(seq) as seq from verdicts where workspace_id = cast(:workspace_id as UUID) and mode = :mode "
     "and judged_ms <= :as_of_ms{some} group by event_id) as newest on newest.seq = v.seq "
-    "where v.workspace_id = cast(:workspace_id as uuid) and v.mode = :mode"
+    "where v.workspace_id = cast(:workspace_id as UUID) and v.mode = :mode"
 )
 _KNOWN = (
     "select event_id, event_name, event_ms, value_minor, currency, related_event_id from outcomes "
-    "where workspace_id = cast(:workspace_id as uuid) and mode = :mode and received_ms <= :as_of_ms{some}"
+    "where workspace_id = cast(:workspace_id as UUID) and mode = :mode and received_ms <= :as_of_ms{some}"
 )
 # What stands between an event and a sale counts with the sale's link and click, and under the event clock on the
 # event's own day. Corrections that came to nothing leave no trace.
 _MOVED = (
     "select event_id, sale_event_id, sum(cast(amount_minor as decimal(38, 0))) as amount_minor from movements "
-    "where workspace_id = cast(:workspace_id as uuid) and mode = :mode and moved_ms <= :as_of_ms{some} "
+    "where workspace_id = cast(:workspace_id as UUID) and mode = :mode and moved_ms <= :as_of_ms{some} "
     "group by event_id, sale_event_id"
 )
 _ALL = (
     f"with known as ({_KNOWN}), standing as ({_STANDING}), moved as ({_MOVED}), lines as ("
-    "select o.event_id, '' as sale_event_id, "
-    "o.event_name, o.event_ms, s.status, s.reason, s.link_id, s.decision, s.click_id, s.clicked_ms, "
+    "select o.event_id as event_id, '' as sale_event_id, o.event_name as event_name, o.event_ms as event_ms, "
+    "s.status as status, s.reason as reason, s.link_id as link_id, s.decision as decision, s.click_id as click_id, "
+    "s.clicked_ms as clicked_ms, "
     "case when r.event_id is null then o.event_name else 'reinstatement' end as counted, "
     "case when o.event_name = 'sale' and r.event_id is null and o.value_minor is not null "
     f"and s.reason <> '{EXCLUDED.reason}' then o.currency else '' end "
@@ -57,12 +58,12 @@ LINES_AS_OF = _ALL.format(some="")
 COLUMNS = ", ".join(name for name, _ in columns_of("standing_lines") if name not in ("mode", "workspace_id"))
 LINES = (
     f"with lines as (select {COLUMNS} from standing_lines "
-    "where workspace_id = cast(:workspace_id as uuid) and mode = :mode)"
+    "where workspace_id = cast(:workspace_id as UUID) and mode = :mode)"
 )
 """The same for those that stand now."""
 REFRESHED = (
     _ALL.format(some=" and event_id in (select event_id from needed)")
-    + f" select :mode, cast(:workspace_id as uuid), {COLUMNS} from lines "
+    + f" select :mode, cast(:workspace_id as UUID), {COLUMNS} from lines "
     "where event_id in (select event_id from affected)"
 )
 """SQL: the rows of `standing_lines` for the events that are `affected`, from all that are `needed` for them."""

@@ -25,7 +25,7 @@ UNREAD_MAX = 5_000
 """So many unread agents are asked for at a time."""
 
 _TOUCH = ", ".join(name for name, _ in columns_of("touches"))
-_HERE = "workspace_id = cast(:workspace_id as uuid) and mode = :mode"
+_HERE = "workspace_id = cast(:workspace_id as UUID) and mode = :mode"
 _REFRESH = (
     "create or replace temp table affected as select event_id from staged union "
     f"select event_id from outcomes where {_HERE} and event_name = 'sale' "

@@ -103,7 +103,7 @@ def clicks_asked(question: Question) -> tuple[str, Condition]:
         "from_ms": max(from_ms, question.shown_from_ms),
         "to_ms": to_ms,
     }
-    sql = "c.workspace_id = cast(:workspace_id as uuid) and c.clicked_ms >= :from_ms and c.clicked_ms < :to_ms"
+    sql = "c.workspace_id = cast(:workspace_id as UUID) and c.clicked_ms >= :from_ms and c.clicked_ms < :to_ms"
     source, quality = "clicks as c", _quality(question)
     if question.as_of_ms:
         sql += " and c.clicked_ms <= :as_of_ms"
@@ -208,7 +208,7 @@ class _Keyed:
         def column(name: str) -> str:
             if name in ("link_id", "decision", "event_name"):
                 return f"l.{name}"
-            return f"coalesce(t.{name}, cast('{NO_ID}' as uuid))" if name == "domain_id" else f"coalesce(t.{name}, '')"
+            return f"coalesce(t.{name}, cast('{NO_ID}' as UUID))" if name == "domain_id" else f"coalesce(t.{name}, '')"
 
         return cls._of(question, "l.at_ms", column, "l")
 

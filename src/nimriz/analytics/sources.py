@@ -51,7 +51,7 @@ _CLICKS = (
     f"from click_rows where {_AFTER})"
 )
 CLICK_LINE = (
-    ("seq", "bigint"), ("click_id", "uuid"), ("clicked_ms", "bigint"), ("visitor", "ubigint"), ("context_id", "bigint"),
+    ("seq", "bigint"), ("click_id", "UUID"), ("clicked_ms", "bigint"), ("visitor", "UInt64"), ("context_id", "bigint"),
 )  # fmt: skip
 """What a line of a page of clicks has, in this order."""
 _CONTEXTS = (

@@ -100,7 +100,7 @@ def _params(question: Experiment) -> Mapping[str, Any]:
 def _asked(question: Experiment, table: str) -> str:
     decisions = ", ".join(f":decision_{n}" for n in range(len(question.decisions))) or "null"
     return (
-        f"{table}.link_id = cast(:link_id as uuid) and {table}.decision in ({decisions}) "
+        f"{table}.link_id = cast(:link_id as UUID) and {table}.decision in ({decisions}) "
         f"and {table}.clicked_ms >= :from_ms and {table}.clicked_ms < :to_ms"
     )
 
@@ -115,7 +115,7 @@ def _seen(question: Experiment) -> str:
     qualities = "".join(f" and c.quality <> :left_out_{n}" for n in range(len(question.left_out)))
     return (
         f"seen as (select {_place(question, 'c')} as place, c.decision, c.click_id, c.visitor, c.tracked "
-        f"from clicks as c where c.workspace_id = cast(:workspace_id as uuid) and {_asked(question, 'c')}{qualities})"
+        f"from clicks as c where c.workspace_id = cast(:workspace_id as UUID) and {_asked(question, 'c')}{qualities})"
     )
 
 
@@ -123,8 +123,8 @@ def _brought(question: Experiment, unit: str) -> str:
     return (
         f"brought as (select {_place(question, 'l')} as place, l.decision, {_who('l', unit, 'c')} as who, l.counted, "
         "l.currency, l.events, cast(l.gross_minor as decimal(38, 0)) as gross_minor, l.taken_minor from lines as l "
-        "left join (select click_id, visitor from clicks where workspace_id = cast(:workspace_id as uuid) "
-        "and link_id = cast(:link_id as uuid)) as c on c.click_id = l.click_id "
+        "left join (select click_id, visitor from clicks where workspace_id = cast(:workspace_id as UUID) "
+        "and link_id = cast(:link_id as UUID)) as c on c.click_id = l.click_id "
         f"where l.status = 'attributed' and {_asked(question, 'l')})"
     )
 
