@@ -54,14 +54,14 @@ def two_workspaces(served: Served) -> tuple[str, str]:
 
 def test_a_member_is_added_at_once_and_anybody_else_by_a_link(served: Served) -> None:
     first, second = two_workspaces(served)
-    told = made(served, "add", second, "Ann@Shop.example", "--role", "admin")
+    told = made(served, "create", second, "Ann@Shop.example", "--role", "admin")
     assert (told["email"], told["role"], told["link"]) == ("ann@shop.example", "admin", None)
     assert [row["role"] for row in json.loads(run(served, "list", second, "--json")[1])] == ["admin"]
-    told = made(served, "add", first, "bob@shop.example")
+    told = made(served, "create", first, "bob@shop.example")
     assert told["member_id"] is None
     assert re.fullmatch(rf"{served.url}/login/invitation/[\w-]{{43}}", told["link"])
     assert len(json.loads(run(served, "list", first, "--json")[1])) == 1
-    assert run(served, "add", second, "ann@shop.example")[0] == 1
+    assert run(served, "create", second, "ann@shop.example")[0] == 1
     opened = open_installation(served.settings())
     deeds = [deed.action for deed in opened.records.read(lambda tx: audit.page(tx, second, 0, 10))]
     opened.close()
@@ -77,4 +77,4 @@ def test_a_reset_is_a_link_for_a_member_who_is_there(served: Served) -> None:
 
 @pytest.mark.parametrize("arguments", [("ann@shop.example", "--role", "king"), ("ann",), ("a b@shop.example",)])
 def test_what_is_no_role_or_no_address_is_a_wrong_usage(served: Served, arguments: tuple[str, ...]) -> None:
-    assert run(served, "add", "nothing", *arguments)[0] == 2
+    assert run(served, "create", "nothing", *arguments)[0] == 2

@@ -59,7 +59,7 @@ class Person:
 def joined(served: Served, workspace_id: str, name: str, role: str) -> Person:
     """Somebody who was invited and came."""
     person = Person(served, f"{name}@shop.example")
-    told = served.run("member", "add", workspace_id, person.email, "--role", role).stdout.decode()
+    told = served.run("member", "create", workspace_id, person.email, "--role", role).stdout.decode()
     found = re.search(r"(/login/invitation/\S+)", told)
     assert found, told
     response = person.post(found[1], name=name, email=person.email, password=PASSWORD, again=PASSWORD)
@@ -149,7 +149,7 @@ def contents(served: Served) -> str:
 
 def test_nothing_changes_by_get(house: House) -> None:
     served, before = house.shop.served, contents(house.shop.served)
-    invited = served.run("member", "add", house.shop.workspace_id, "new@shop.example").stdout.decode()
+    invited = served.run("member", "create", house.shop.workspace_id, "new@shop.example").stdout.decode()
     lost = served.run("member", "reset", "member@shop.example").stdout.decode()
     (first,), (second,) = re.findall(r"(/login/inv\S+)", invited), re.findall(r"(/login/reset/\S+)", lost)
     made = contents(served)

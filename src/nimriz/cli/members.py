@@ -42,7 +42,7 @@ def list_(workspace_id: str, json_output: Json = False) -> None:
 
 
 @app.command()
-def add(
+def create(
     workspace_id: str,
     email: str,
     role: Annotated[str, typer.Option(help=f"One of {', '.join(members.ROLES)}.")] = "member",
