@@ -331,7 +331,14 @@ SCHEMAS: dict[str, Schema] = {
         "fresh_as_of": INSTANT, "next_cursor": _PAGE_CURSOR,
     }, optional=("then_by", "compared")),
     "Health": closed({"status": one_of("ok"), "version": TEXT, "time": INSTANT, "clock_offset_s": WHOLE}),
-    "Readiness": closed({"ready": FLAG, "records": one_of("ok", "unavailable", "refuses writes")}),
+    "Readiness": closed(
+        {
+            "ready": FLAG,
+            "records": one_of("ok", "unavailable", "refuses writes"),
+            "reports": one_of("ok", "unavailable", "disk_full", "locked", "refused"),
+        },
+        optional=("reports",),
+    ),
     "FieldError": _FIELD_ERROR,
     "Problem": closed(_PROBLEM, optional=OPTIONAL),
 }  # fmt: skip

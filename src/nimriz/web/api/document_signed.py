@@ -114,7 +114,7 @@ _SENT = {
     "X-Nim-Timestamp": "1795428000",
     "X-Nim-Signature": f"v1={'5f0d3c1b' * 8}",
 }
-_STATES = {"ready": True, "records": "ok"}
+_STATES = {"ready": True, "records": "ok", "reports": "ok"}
 
 
 class PlainCall(NamedTuple):
@@ -176,6 +176,6 @@ PLAIN: dict[tuple[str, str], PlainCall] = {
             200: Answer("Reads and writes are taken.", ref("Readiness"), _STATES),
             503: Answer("They are not.", ref("Readiness"), {"ready": False, "records": "unavailable"}),
         }),
-        "Whether the store can be read, and written.", [],
+        "Whether the store can be read, and written; beside it, what the store behind reports waits for.", [],
     ),
 }  # fmt: skip

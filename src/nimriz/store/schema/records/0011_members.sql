@@ -65,3 +65,6 @@ create index deeds_by_workspace on deeds (workspace_id, seq);
 @append_only deeds;
 
 create index link_history_by_workspace on link_history (workspace_id, seq);
+-- Both columns that a link's history is asked by, so that no engine takes the index above for it.
+drop index link_history_by_link;
+create index link_history_by_link on link_history (link_id, workspace_id, seq);
