@@ -37,8 +37,8 @@ _REFRESH = (
     f"delete from standing_lines where {_HERE} and event_id in (select event_id from affected)",
     f"insert into standing_lines {REFRESHED}",
 )
-CONTEXT_MS = 2 * DAY_MS
-"""So long after a context was made no click names it any more: they do on its own day alone."""
+CONTEXT_MS = 32 * DAY_MS
+"""So long a context is kept. Clicks name it on its own day alone; the rest is for clocks that were put right."""
 _OF_CONTEXT = ", ".join(f"c.{name}" for name in CONTEXT)
 _ADD_CLICKS = (
     "insert into clicks select c.log, s.seq, c.workspace_id, s.clicked_ms, c.decision, c.tracked, s.visitor, "
@@ -217,7 +217,6 @@ def _touch(rows: Rows, condition: str, bounds: Mapping[str, int]) -> None:
 def _add_log(rows: Rows, page: LogPage) -> None:
     if page.contexts:
         of_log = {"log": page.number, "from_id": page.contexts[0][1]}
-        rows.all(_FORGET_CONTEXTS, {"log": page.number, "before_ms": page.newest_ms - CONTEXT_MS})
         rows.append("contexts", page.contexts)
         rows.all(_NEW_TAGS, of_log)
     if page.clicks:
@@ -227,6 +226,8 @@ def _add_log(rows: Rows, page: LogPage) -> None:
         if rows.all("select 1 from awaited limit 1"):
             first_seq = int(rows.all("select min(seq) from staged")[0][0])
             _touch(rows, "log = :log and seq >= :first_seq", {"log": page.number, "first_seq": first_seq})
+        # Not before: the page may begin on the day on which the one before it ended, and end much later.
+        rows.all(_FORGET_CONTEXTS, {"log": page.number, "before_ms": page.newest_ms - CONTEXT_MS})
     if page.judgments:
         rows.append("judgments", page.judgments)
         newest = {row[2]: row for row in page.judgments}

@@ -28,7 +28,7 @@ TABLES: dict[str, str] = {
         f"decision integer not null, tracked integer not null, visitor UInt64, made_quality varchar not null, "
         f"quality varchar not null, {_OF_CLICK}"
     ),
-    # What clicks have in common; of the last days only, since no later click names the others.
+    # What clicks have in common; of the last weeks only, since no later click names the others.
     "contexts": (
         "log integer not null, context_id bigint not null, made_ms bigint not null, workspace_id UUID not null, "
         "decision integer not null, tracked integer not null, quality varchar not null, link_id UUID not null, "

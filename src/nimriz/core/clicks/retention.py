@@ -148,9 +148,13 @@ def _forget_contexts(log: Database, before_ms: int) -> None:
     params: Params = {"before_ms": before_ms, "after_id": 0, "limit_count": _TOGETHER}
     while rows := log.read(partial(_unnamed, params=params)):
         context_ids = [row[0] for row in rows]
-        log.write(lambda tx, ids=context_ids: tx.each(_FORGET_CONTEXTS, ids))  # type: ignore[misc]
+        log.write(partial(_forget_these, context_ids=context_ids))
         params = {**params, "after_id": context_ids[-1]}
         sleep(_PAUSE_S)
+
+
+def _forget_these(tx: Tx, context_ids: list[int]) -> None:
+    tx.each(_FORGET_CONTEXTS, context_ids)
 
 
 def _unnamed(tx: Tx, params: Params) -> list[Row]:
