@@ -75,3 +75,19 @@ def test_a_context_goes_with_the_last_of_its_clicks(bench: Bench, tmp_path: Path
     assert retention.forget_clicks(records, bench.file, NOW_MS) == 2
     assert bench.rows("select context_id from click_contexts") == [(3,)]
     assert bench.rows("select seq, link_id from clicks") == [(3, "l")]
+
+
+def test_no_number_of_a_context_is_given_twice_even_when_every_click_is_old(bench: Bench, tmp_path: Path) -> None:
+    records = Sqlite(tmp_path / "records.db")
+    migrate(records, "records", 0)
+    workspace_id = records.write(lambda tx: workspaces.create(tx, "shop", NOW_MS)).workspace_id
+    records.write(lambda tx: workspaces.set_plan(tx, workspace_id, "starter", NOW_MS))
+    old_ms = NOW_MS - 400 * DAY_MS
+    first, second = arrival(old_ms, strict=True), arrival(old_ms + 1, strict=True, placement="top")
+    book = bench.book()
+    for made in (first, second, first._replace(click_id=arrival(old_ms + 2).click_id, clicked_at_ms=old_ms + 2)):
+        book.write([made._replace(facts=made.facts._replace(workspace_id=workspace_id))])
+    assert retention.forget_clicks(records, bench.file, NOW_MS) == 2
+    # The click that is left names the first context; a process that starts now goes on behind the second.
+    bench.book().write([arrival()])
+    assert bench.rows("select context_id from click_rows order by seq") == [(1,), (3,)]

@@ -46,8 +46,10 @@ _FORGET = (
     "delete from click_judgments where click_seq in (:keys) "
     "and not exists (select 1 from click_rows where seq = click_seq)",
 )
+# The newest context stays as well, for the same reason.
 _UNNAMED = (
     "select context_id from click_contexts as c where context_id > :after_id and made_at_ms < :before_ms "
+    "and context_id < (select max(context_id) from click_contexts) "
     "and not exists (select 1 from click_rows where click_rows.context_id = c.context_id) "
     "order by context_id limit :limit_count"
 )
